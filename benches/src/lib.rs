@@ -1,0 +1,1 @@
+//! The benchmarks are the files of this folder; this library is empty.

@@ -1,0 +1,1 @@
+//! mantissa-mr-aws

@@ -1,0 +1,1 @@
+//! Azure backends for `mantissa-mr`: nothing is implemented in this crate yet.

@@ -1,0 +1,1 @@
+//! GCP backends for `mantissa-mr`: nothing is implemented in this crate yet.
