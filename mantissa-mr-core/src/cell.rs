@@ -1,0 +1,122 @@
+//! Named compare-and-swap registers: what the ledger, the journal and the vantages' votes are kept in.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+/// Named registers with compare-and-swap.
+///
+/// # To ensure correctness
+/// - [`load`](Self::load) is linearizable: it returns the newest value that any [`store`](Self::store) was answered
+///   [`Applied`](StoreOutcome::Applied) for before the load began. An eventually consistent replica is no cell.
+/// - [`store`](Self::store) applies if and only if the cell is in the expected state, as one atomic step, and the
+///   version that it leaves behind was never the cell's before.
+/// - [`StoreOutcome::Applied`] means durable. [`StoreOutcome::Lost`] means that this store has not been applied and
+///   never will be. Everything else is [`StoreOutcome::Unknown`]: it may have been, or may yet. In particular an
+///   implementation that sends a request twice must not call it lost because the second attempt met the first.
+#[async_trait]
+pub trait CellStore: fmt::Debug + Send + Sync + 'static {
+    /// Where these cells are and what they survive.
+    fn durability(&self) -> CellDurability;
+
+    /// Reads a cell; `None` if it was never stored.
+    async fn load(&self, name: &CellName) -> Result<Option<Cell>>;
+
+    /// Writes a cell if it is in the expected state.
+    ///
+    /// # Errors
+    /// Only for a request that certainly was not and will not be applied, such as one that the credentials forbid.
+    async fn store(&self, name: &CellName, expected: &Expected, value: &[u8]) -> Result<StoreOutcome>;
+}
+
+/// Where cells are and what they survive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CellDurability {
+    /// In words: `DynamoDB table mantissa-mr in us-east-2`.
+    pub place: String,
+    /// Whether they answer on when any one region is lost.
+    pub survives_region_loss: bool,
+}
+
+/// The name of a cell: parts of `A-Z a-z 0-9 . _ -` joined by `/`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CellName(String);
+
+impl CellName {
+    /// Joins names and numbers, which are safe already.
+    pub(crate) fn from_parts(parts: &[&str]) -> Self {
+        Self(parts.join("/"))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for CellName {
+    type Error = crate::name::InvalidName;
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        for part in text.split('/') {
+            crate::name::ResourceName::new(part)?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for CellName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for CellName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a store calls one state of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CellVersion(pub String);
+
+/// A cell as read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// What was stored.
+    pub value: Vec<u8>,
+    /// Its state.
+    pub version: CellVersion,
+}
+
+/// The state that a cell must be in for a store to apply.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Expected {
+    /// Never stored.
+    Absent,
+    /// In this state.
+    Version(CellVersion),
+}
+
+/// What became of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoreOutcome {
+    /// It is in force, and durable.
+    Applied {
+        /// The cell's new state.
+        version: CellVersion,
+    },
+    /// The cell was in another state: not applied, and never will be.
+    Lost,
+    /// No answer that says so: it may have been applied, or may yet be.
+    Unknown {
+        /// What is known of why.
+        why: String,
+    },
+}
