@@ -7,6 +7,8 @@ pub mod clock;
 pub mod compute;
 pub mod deployment;
 pub mod error;
+pub mod execute;
+pub mod facts;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
