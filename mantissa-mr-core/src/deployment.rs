@@ -3,20 +3,24 @@
 //! A [`DeploymentSpec`] is plain data, written in code or read from files; [`Deployment::new`] checks all of it at once
 //! and gives a [`Deployment`], which is valid for good.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
+use jiff::fmt::friendly::SpanPrinter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::name::{DeploymentName, FailureDomain, GroupName, Region, ResourceName, VantageName};
+use crate::name::{DeploymentName, FailureDomain, GroupName, Region, VantageName};
 use crate::problem::Problems;
 
+mod group;
 mod policy;
 mod share;
 mod tier;
 pub(crate) mod validate;
+mod warnings;
 
+pub use group::{GroupSpec, ResourceSpec, Settings, Writers};
 pub use policy::{Automatic, DetectionPolicy, GateTerms, Policy, StandbyShare, Timing, Velocity};
 pub use share::{InvalidShare, Share};
 pub use tier::{Tier, TierChoice};
@@ -26,6 +30,11 @@ pub(crate) mod friendly {
     pub(crate) use jiff::fmt::serde::unsigned_duration::friendly::compact::required::{
         deserialize, serialize,
     };
+}
+
+/// A duration for people, in the form in which files have it.
+pub(crate) fn spoken(span: Duration) -> String {
+    SpanPrinter::new().unsigned_duration_to_string(&span)
 }
 
 /// Who may serve at the same time.
@@ -82,93 +91,10 @@ pub struct RegionSpec {
     pub provider: Provider,
 }
 
-/// Settings of a resource that only its backend understands. They hold no secrets: they are shown in plans.
-pub type Settings = BTreeMap<String, toml::Value>;
-
-/// A store, router, scaler or check of a group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ResourceSpec {
-    /// Its name, unique in the deployment.
-    pub name: ResourceName,
-    /// Which implementation serves it, such as `dynamodb-global-table`.
-    pub kind: String,
-    /// The thing that fails over as a whole, if there is one (a Cosmos account, a DNS record set): two groups must not
-    /// share one. Without it the resource's own name is taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failover_unit: Option<String>,
-    /// What its backend needs to know.
-    #[serde(default, skip_serializing_if = "Settings::is_empty")]
-    pub settings: Settings,
-    /// What its backend needs to know of each region. A region that is not named has no settings of its own.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub regions: BTreeMap<Region, Settings>,
-}
-
-impl ResourceSpec {
-    /// A resource without settings.
-    pub fn new(name: ResourceName, kind: impl Into<String>) -> Self {
-        Self {
-            name,
-            kind: kind.into(),
-            failover_unit: None,
-            settings: Settings::new(),
-            regions: BTreeMap::new(),
-        }
-    }
-
-    /// What fails over as a whole with this resource.
-    pub fn unit(&self) -> &str {
-        self.failover_unit.as_deref().unwrap_or(self.name.as_str())
-    }
-}
-
-/// How the group's services write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Writers {
-    /// Every writer asks a write gate first: sealing the ledger stops them all within the trust and the write deadline.
-    #[default]
-    Gated,
-    /// Some writer asks nobody: a move then needs a confirmed fence at every store, or a person's waiver.
-    Ungated,
-}
-
-/// What moves together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct GroupSpec {
-    /// Its name.
-    pub name: GroupName,
-    /// Its recovery objectives.
-    pub tier: TierChoice,
-    /// How its services write.
-    #[serde(default)]
-    pub writers: Writers,
-    /// Its data.
-    #[serde(default)]
-    pub stores: Vec<ResourceSpec>,
-    /// Its traffic.
-    #[serde(default)]
-    pub routers: Vec<ResourceSpec>,
-    /// Its compute.
-    #[serde(default)]
-    pub scalers: Vec<ResourceSpec>,
-    /// The questions that say whether a region is fit to serve it.
-    #[serde(default)]
-    pub checks: Vec<ResourceSpec>,
-}
-
-impl GroupSpec {
-    /// All its resources, with the kind of list each is in.
-    pub fn resources(&self) -> impl Iterator<Item = (&'static str, &ResourceSpec)> {
-        let lists = [
-            ("stores", &self.stores),
-            ("routers", &self.routers),
-            ("scalers", &self.scalers),
-            ("checks", &self.checks),
-        ];
-        lists.into_iter().flat_map(|(list, resources)| resources.iter().map(move |resource| (list, resource)))
+impl RegionSpec {
+    /// A region of this provider.
+    pub fn new(name: Region, provider: Provider) -> Self {
+        Self { name, provider }
     }
 }
 
@@ -186,6 +112,25 @@ pub struct WitnessSpec {
     pub settings: Settings,
 }
 
+impl WitnessSpec {
+    /// A witness that survives the loss of any one region.
+    pub fn multi_region(kind: impl Into<String>) -> Self {
+        Self { kind: kind.into(), region: None, settings: Settings::new() }
+    }
+
+    /// A witness in one region, which must be none of the deployment's.
+    pub fn in_region(kind: impl Into<String>, region: Region) -> Self {
+        Self { region: Some(region), ..Self::multi_region(kind) }
+    }
+
+    /// Adds a setting.
+    #[must_use]
+    pub fn with(mut self, key: impl Into<String>, value: impl Into<toml::Value>) -> Self {
+        self.settings.insert(key.into(), value.into());
+        self
+    }
+}
+
 /// A place that checks run from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -194,6 +139,13 @@ pub struct VantageSpec {
     pub name: VantageName,
     /// The thing that takes this vantage down with it.
     pub failure_domain: FailureDomain,
+}
+
+impl VantageSpec {
+    /// A vantage in this failure domain.
+    pub fn new(name: VantageName, failure_domain: FailureDomain) -> Self {
+        Self { name, failure_domain }
+    }
 }
 
 /// A deployment as it is written down; [`Deployment::new`] checks it.
@@ -218,6 +170,48 @@ pub struct DeploymentSpec {
     pub policy: Policy,
     /// What moves together, one at least.
     pub groups: Vec<GroupSpec>,
+}
+
+impl DeploymentSpec {
+    /// A deployment with its preferred region, run by the default policy; add the other regions and the groups.
+    pub fn new(
+        name: DeploymentName,
+        strategy: Strategy,
+        preferred: RegionSpec,
+        witness: WitnessSpec,
+    ) -> Self {
+        Self {
+            name,
+            strategy,
+            preferred: preferred.name.clone(),
+            regions: vec![preferred],
+            witness,
+            vantages: Vec::new(),
+            policy: Policy::default(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Adds a region.
+    #[must_use]
+    pub fn region(mut self, region: RegionSpec) -> Self {
+        self.regions.push(region);
+        self
+    }
+
+    /// Adds a vantage.
+    #[must_use]
+    pub fn vantage(mut self, vantage: VantageSpec) -> Self {
+        self.vantages.push(vantage);
+        self
+    }
+
+    /// Adds a group.
+    #[must_use]
+    pub fn group(mut self, group: GroupSpec) -> Self {
+        self.groups.push(group);
+        self
+    }
 }
 
 /// A valid deployment.
@@ -247,10 +241,16 @@ impl Deployment {
     /// Every problem at once: two regions of the same name, an unknown preferred region, a witness in one of the
     /// regions, groups that share a failover unit, absurd durations, and so on.
     pub fn new(spec: DeploymentSpec) -> Result<Self, Problems> {
-        Problems::check(validate::problems(&spec))?;
-        let warnings = validate::warnings(&spec);
+        Problems::check(validate::problems((&spec).into()))?;
+        let warnings = warnings::warnings(&spec);
         let hash = hash(&spec);
         Ok(Self { spec, warnings, hash })
+    }
+
+    /// With warnings of where it was read from, which come first.
+    pub(crate) fn with_warnings(mut self, mut warnings: Vec<String>) -> Self {
+        warnings.append(&mut self.warnings);
+        Self { warnings, ..self }
     }
 
     /// What was written down.
