@@ -5,6 +5,7 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+pub mod config;
 pub mod deployment;
 pub mod error;
 pub mod execute;
