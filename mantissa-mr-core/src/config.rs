@@ -58,9 +58,9 @@
 //!
 //! # Order
 //!
-//! Files are laid over each other in their order: tables key by key, lists whose elements all have a `name` (regions,
-//! groups, stores, vantages and so on) name by name, everything else as a whole. A `null` (JSON, tfvars) takes back what
-//! an earlier file said.
+//! Files are laid over each other in their order, and the name of each says its [`Format`]. Tables are merged key by
+//! key, lists of things that have a `name` (regions, groups, stores, vantages and so on) name by name, everything else is
+//! replaced as a whole. A `null` (JSON, tfvars) takes back what an earlier file said. A date of TOML's is taken as text.
 //!
 //! # What the variables give
 //!
@@ -78,6 +78,20 @@
 //! `failover_strategy` must not be passed over in silence.
 //!
 //! A variable whose name ends like a secret's (`password`, `token`, ...) cannot be referred to: plans show settings.
+//!
+//! # What contradicts
+//!
+//! | in the tfvars | does not go with |
+//! | --- | --- |
+//! | one region twice | |
+//! | `primary_region` or `secondary_region` | `primary_location` or `secondary_location` |
+//! | a region's name of one cloud's form | a region of another cloud's form, or a variable that only another cloud has (unless `provider` is named) |
+//! | `cosmos_multi_region_write = false` | the strategy `active-active` (and `true` with `active-passive` is warned of) |
+//! | `enable_dynamodb_global_tables = false` | a store whose kind starts with `dynamodb-global-table` |
+//! | `enable_s3_cross_region_replication = false` | a store whose kind starts with `s3-` |
+//! | `storage_replication_type = "LRS"` or `"ZRS"` | a store whose kind starts with `storage-account` |
+//! | `storage_dual_region = false` | a store whose kind starts with `gcs-dual-region` |
+//! | `firestore_multi_region = false` | a store whose kind starts with `firestore-multi-region` |
 //!
 //! # In code
 //!

@@ -11,7 +11,7 @@ struct Switch {
     variable: &'static str,
     /// Whether this value says that there is none.
     is_off: fn(&Value) -> bool,
-    /// The kinds of store that need it start so.
+    /// The kinds of store that contradict it start so.
     store: &'static str,
 }
 

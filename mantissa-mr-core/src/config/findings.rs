@@ -67,11 +67,9 @@ fn location(place: Place, texts: &[Text<'_>]) -> Option<Location> {
 
 /// Line and column of a byte, from one; columns count characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).or_else(|| {
-        // Inside a character: its start.
-        (0..offset.min(text.len())).rev().find_map(|start| text.get(..start))
-    });
-    let before = before.unwrap_or(text);
+    // Inside a character: its start.
+    let boundary = (0..=offset.min(text.len())).rev().find_map(|end| text.get(..end));
+    let before = boundary.unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = before.matches('\n').count() + 1;
     (line, before.get(line_start..).unwrap_or_default().chars().count() + 1)

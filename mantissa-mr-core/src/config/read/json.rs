@@ -95,7 +95,7 @@ impl<'t> Reader<'t, '_> {
         }
         match raw.parse::<f64>() {
             Ok(float) if float.is_finite() && raw.contains(['.', 'e', 'E']) => Value::Float(float),
-            _ => self.broken(at, "the number is too large"),
+            _ => self.broken(at, "the number is out of range"),
         }
     }
 

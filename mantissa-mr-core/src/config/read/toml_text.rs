@@ -41,11 +41,9 @@ fn node(at: At, value: &DeValue<'_>, findings: &mut Findings) -> Node {
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Broken, Value::Integer)
         }
-        // A float that is too large for its type would silently be infinite.
+        // Neither JSON nor the hash of a deployment knows infinity.
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
-            Ok(float) if float.is_finite() || number.as_str().contains("inf") || float.is_nan() => {
-                Value::Float(float)
-            }
+            Ok(float) if float.is_finite() => Value::Float(float),
             _ => Value::Broken,
         },
         DeValue::Array(array) => {
@@ -58,7 +56,7 @@ fn node(at: At, value: &DeValue<'_>, findings: &mut Findings) -> Node {
         DeValue::Table(table) => Value::Table(self::table(at.source, table, findings)),
     };
     if matches!(value, Value::Broken) {
-        findings.at(at, Problem::new("", "the number is too large"));
+        findings.at(at, Problem::new("", "the number is out of range"));
     }
     Node { at, value }
 }
