@@ -152,10 +152,11 @@ pub(super) fn merge_tables(into: &mut Table, others: Table) {
                 into.insert(key, entry);
             }
             Some(known) => {
-                if entry.node.at.source > known.node.at.source {
+                let at = entry.node.at;
+                merge(&mut known.node, entry.node);
+                if known.node.at == at {
                     known.key = entry.key;
                 }
-                merge(&mut known.node, entry.node);
             }
         }
     }
