@@ -6,6 +6,7 @@ pub mod check;
 pub mod clock;
 pub mod compute;
 pub mod deployment;
+pub mod detect;
 pub mod error;
 pub mod guard;
 pub mod journal;
