@@ -8,6 +8,7 @@ pub mod compute;
 pub mod controller;
 pub mod decide;
 pub mod deployment;
+pub mod detect;
 pub mod error;
 pub mod execute;
 pub mod facts;
