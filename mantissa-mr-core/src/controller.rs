@@ -34,6 +34,9 @@ use journal::JournalWriter;
 use lease::{LeaseRole, LedgerView};
 use watch::Watch;
 
+/// The pause before a call that failed is made again.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// What an actor is there for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mandate {
@@ -165,6 +168,8 @@ pub struct Controller {
     next_call: u64,
     tokens: u64,
     out: Vec<Output>,
+    /// Calls that are made again after a pause, because the last attempt failed.
+    later: Vec<(Moment, Tag, Call)>,
     news: Vec<News>,
     view: LedgerView,
     role: LeaseRole,
@@ -213,6 +218,7 @@ impl Controller {
             next_call: 0,
             tokens: 0,
             out: Vec::new(),
+            later: Vec::new(),
             news: Vec::new(),
             view: LedgerView::default(),
             role: LeaseRole::default(),
@@ -319,12 +325,40 @@ impl Controller {
         self.out.push(Output::Call(Request { id, call, deadline }));
     }
 
+    /// Makes a call again, after a pause: a failing service is not asked in a tight loop.
+    fn call_again(&mut self, tag: Tag, call: Call) {
+        let at = self.moment() + RETRY;
+        self.later.push((at, tag, call));
+        self.wake_at(at);
+    }
+
+    /// The next call of a swap: at once after a lost race, after a pause when nothing came of the last one.
+    fn swap_on(&mut self, tag: Tag, call: Call, lost: bool) {
+        if lost {
+            let deadline = self.timing().call_deadline;
+            self.call(tag, call, deadline);
+        } else {
+            self.call_again(tag, call);
+        }
+    }
+
+    fn run_later(&mut self) {
+        let now = self.moment();
+        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _, _)| *at <= now);
+        self.later = later;
+        let due: Vec<(Moment, Tag, Call)> = due;
+        let deadline = self.timing().call_deadline;
+        for (_, tag, call) in due {
+            self.call(tag, call, deadline);
+        }
+    }
+
     fn wake_at(&mut self, at: Moment) {
         self.out.push(Output::WakeAt(at));
     }
 
     fn waits_for(&self, wanted: impl Fn(&Tag) -> bool) -> bool {
-        self.calls.values().any(wanted)
+        self.calls.values().any(&wanted) || self.later.iter().any(|(_, tag, _)| wanted(tag))
     }
 
     fn token(&mut self) -> Token {
@@ -381,6 +415,7 @@ impl Controller {
 
     /// Does everything that can be done now. Called at the end of every step; doing it twice does nothing more.
     fn run(&mut self) {
+        self.run_later();
         self.run_watch();
         self.run_lease();
         self.run_execution();

@@ -98,7 +98,10 @@ impl Controller {
                     if plan.hash() == *hash { Ok(plan) } else { Err(corrupt("its hash is another".into())) }
                 }),
             Reply::Load(Ok(None)) => Err(corrupt("it is not there".into())),
-            Reply::Load(Err(error)) if error.can_retry() => return self.load_plan(hash),
+            Reply::Load(Err(error)) if error.can_retry() => {
+                let call = Call::Load { cell: self.cells.plan(hash) };
+                return self.call_again(Tag::PlanLoad(hash.clone()), call);
+            }
             Reply::Load(Err(error)) => Err(error),
             _ => return,
         };
@@ -301,7 +304,9 @@ impl Controller {
             // Unknown, or a passing fault: storing the same under the same name again changes nothing.
             _ => {
                 if let Some(plan) = self.plans.get(hash).cloned().filter(|_| self.role.leading().is_some()) {
-                    self.store_plan(hash, &plan);
+                    let (cell, value) = (self.cells.plan(hash), plan.encode());
+                    let call = Call::Store { cell, expected: Expected::Absent, value };
+                    self.call_again(Tag::PlanStore(hash.clone()), call);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{Controller, Ending, Happening, Tag};
 use crate::call::{Call, Reply};
-use crate::cell::Expected;
+use crate::cell::{Expected, StoreOutcome};
 use crate::error::Error;
 use crate::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use crate::ledger::Ledger;
@@ -71,8 +71,9 @@ impl Controller {
         let fed = match reply {
             Reply::Load(Ok(cell)) => reader.feed(cell.as_ref().map(|cell| cell.value.as_slice())),
             Reply::Load(Err(error)) if error.can_retry() => {
-                self.read_slot();
-                return;
+                let number = reader.next();
+                let call = Call::Load { cell: self.cells.journal(number) };
+                return self.call_again(Tag::SlotLoad(number), call);
             }
             Reply::Load(Err(error)) => Err(error),
             _ => return,
@@ -134,11 +135,11 @@ impl Controller {
 
     pub(super) fn slot_swapped(&mut self, reply: Reply) {
         let Some(mut open) = self.journal.open.take() else { return };
+        let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
         match open.swap.step(reply) {
             Next::Call(call) => {
                 self.journal.open = Some(open);
-                let deadline = self.timing().call_deadline;
-                self.call(Tag::SlotSwap, call, deadline);
+                self.swap_on(Tag::SlotSwap, call, lost);
             }
             Next::Applied { .. } => self.slot_durable(open),
             Next::Lost(_) => self.slot_taken(open),

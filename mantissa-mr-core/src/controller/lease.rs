@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Controller, Ending, Happening, Mandate, Tag};
 use crate::call::{Call, Reply};
-use crate::cell::{Cell, CellVersion, Expected};
+use crate::cell::{Cell, CellVersion, Expected, StoreOutcome};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
@@ -347,11 +347,11 @@ impl Controller {
 
     pub(super) fn ledger_swapped(&mut self, reply: Reply) {
         let Some((mut swap, purpose, next)) = self.view.swap.take() else { return };
+        let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
         match swap.step(reply) {
             Next::Call(call) => {
                 self.view.swap = Some((swap, purpose, next));
-                let deadline = self.timing().call_deadline;
-                self.call(Tag::LedgerSwap, call, deadline);
+                self.swap_on(Tag::LedgerSwap, call, lost);
             }
             Next::Applied { version } => {
                 self.applied(purpose, version, next);

@@ -177,10 +177,8 @@ impl Controller {
             return;
         }
         let now = self.moment();
-        let round = std::mem::replace(
-            &mut self.watch.round,
-            Round { number: self.watch.round.number, ..Round::default() },
-        );
+        let number = self.watch.round.number;
+        let round = std::mem::replace(&mut self.watch.round, Round { number, ..Round::default() });
         let Some(detector) = &mut self.watch.detector else { return };
         if let Some(control) = round.control {
             detector.self_check(now, control);
