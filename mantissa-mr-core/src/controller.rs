@@ -10,10 +10,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::call::{Call, CallId, Input, Machine, Output, Reply, Request};
+use crate::check::{Assessment, Fitness};
 use crate::clock::{Moment, Now};
 use crate::deployment::{Deployment, GroupSpec};
 use crate::detect::Verdict;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::execute::{Execution, StepProgress};
 use crate::facts::{Catalog, Facts, RecentMoves, Situation};
 use crate::guard::{GuardAnswer, Initiator};
@@ -199,9 +200,7 @@ impl Controller {
     /// `InvalidInput` if the deployment has no such group, or no such vantage.
     pub fn new(settings: ControllerSettings) -> crate::error::Result<Self> {
         let spec = settings.deployment.spec();
-        let invalid = |message: String| {
-            Error::new(crate::error::ErrorKind::InvalidInput, "start a controller", message)
-        };
+        let invalid = |message: String| Error::new(ErrorKind::InvalidInput, "start a controller", message);
         if settings.deployment.group(&settings.group).is_none() {
             return Err(invalid(format!("the deployment has no group {}", settings.group)));
         }
@@ -284,11 +283,21 @@ impl Controller {
         std::mem::take(&mut self.news)
     }
 
+    /// Whether something is under way that a pause would hold.
+    pub fn can_pause(&self) -> bool {
+        self.execution.is_some() || self.role.holding().is_some()
+    }
+
     /// Pauses the execution, if one is under way: no further step begins. For Ctrl-C.
     pub fn pause(&mut self, now: Now, why: &str) -> Vec<Output> {
         self.now = now;
-        let wants = self.execution.as_mut().map(|execution| execution.pause(why)).unwrap_or_default();
-        self.fulfil(wants);
+        match &mut self.execution {
+            Some(execution) => {
+                let wants = execution.pause(why);
+                self.fulfil(wants);
+            }
+            None => self.finish_mandate(Ending::Refused(format!("{why} before anything was begun"))),
+        }
         self.run();
         std::mem::take(&mut self.out)
     }
@@ -444,6 +453,17 @@ impl Controller {
             Tag::RecentStore => self.recent_stored(reply),
             Tag::Forget => {}
         }
+    }
+}
+
+/// No answer at all is what a lost region looks like; any other error says that the question could not be put.
+///
+/// # Errors
+/// The error, if it says nothing of the region.
+pub(crate) fn silence_is_unfit(error: Error) -> crate::error::Result<Assessment> {
+    match error.kind() {
+        ErrorKind::Timeout | ErrorKind::Unavailable => Ok(Assessment::new(Fitness::Unfit, error.to_string())),
+        _ => Err(error),
     }
 }
 

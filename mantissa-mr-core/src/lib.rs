@@ -1,5 +1,6 @@
 //! Multi-region failover: the traits, the decisions and the guarantees, for any cloud.
 
+pub mod backend;
 pub mod call;
 pub mod cell;
 pub mod check;
@@ -9,6 +10,7 @@ pub mod controller;
 pub mod decide;
 pub mod deployment;
 pub mod detect;
+pub mod drive;
 pub mod error;
 pub mod execute;
 pub mod facts;
@@ -17,6 +19,7 @@ pub mod journal;
 pub mod ledger;
 pub mod name;
 pub mod notify;
+pub mod operator;
 pub mod plan;
 pub mod problem;
 pub mod register;

@@ -9,7 +9,7 @@ use crate::check::{Assessment, Fitness};
 use crate::clock::Moment;
 use crate::deployment::DetectionPolicy;
 use crate::detect::{self, Ballot, Quorum, Run, SelfCheck, VantageDetector, Verdict};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::facts::{Health, Seen};
 use crate::name::{Region, ResourceName, VantageName};
 
@@ -156,13 +156,7 @@ impl Controller {
             return;
         }
         let Reply::Assess(answer) = reply else { return };
-        let answer = answer.or_else(|error| match error.kind() {
-            // No answer at all is what a lost region looks like.
-            ErrorKind::Timeout | ErrorKind::Unavailable => {
-                Ok(Assessment::new(Fitness::Unfit, error.to_string()))
-            }
-            _ => Err(error),
-        });
+        let answer = answer.or_else(super::silence_is_unfit);
         if answer.as_ref().is_ok_and(|answer| matches!(answer.fitness, Fitness::Fit | Fitness::Degraded)) {
             let now = self.moment();
             self.facts.answered(now, region);
