@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::{Backend, unanswered};
@@ -18,8 +19,9 @@ pub struct Driver {
     backend: Backend,
     clock: Arc<dyn Clock>,
     wakes: BTreeSet<Moment>,
-    answers: (mpsc::UnboundedSender<(CallId, Reply)>, mpsc::UnboundedReceiver<(CallId, Reply)>),
-    calls: tokio::task::JoinSet<()>,
+    sender: mpsc::UnboundedSender<(CallId, Reply)>,
+    answers: mpsc::UnboundedReceiver<(CallId, Reply)>,
+    calls: JoinSet<()>,
 }
 
 impl Driver {
@@ -54,7 +56,7 @@ impl Driver {
     }
 
     fn send(&mut self, request: Request) {
-        let (backend, clock, answers) = (self.backend.clone(), self.clock.clone(), self.answers.0.clone());
+        let (backend, clock, answers) = (self.backend.clone(), self.clock.clone(), self.sender.clone());
         let expires = clock.moment() + request.deadline;
         self.calls.spawn(async move {
             let Request { id, call, deadline } = request;
@@ -86,7 +88,7 @@ impl Driver {
         let due = self.wakes.first().copied();
         let wait = due.map(|due| due.since(now));
         let answer = async {
-            match self.answers.1.recv().await {
+            match self.answers.recv().await {
                 Some((id, reply)) => Input::Reply { id, reply },
                 // The sender lives in `self`: the channel is never closed.
                 None => std::future::pending().await,

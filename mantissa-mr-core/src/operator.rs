@@ -270,7 +270,7 @@ impl Operator {
         });
         let answer = |(check, reply): (ResourceName, Reply)| {
             let answer = match reply {
-                Reply::Assess(answer) => answer.or_else(|error| crate::controller::silence_is_unfit(error)),
+                Reply::Assess(answer) => answer.or_else(crate::controller::silence_is_unfit),
                 _ => Err(Error::new(ErrorKind::Unexpected, "assess", "the answer fits no question")),
             };
             (check, answer)
