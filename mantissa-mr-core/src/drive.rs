@@ -27,13 +27,8 @@ pub struct Driver {
 impl Driver {
     /// A driver over these implementations and this clock.
     pub fn new(backend: Backend, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            backend,
-            clock,
-            wakes: BTreeSet::new(),
-            answers: mpsc::unbounded_channel(),
-            calls: Default::default(),
-        }
+        let (sender, answers) = mpsc::unbounded_channel();
+        Self { backend, clock, wakes: BTreeSet::new(), sender, answers, calls: JoinSet::new() }
     }
 
     /// The clock.
