@@ -14,6 +14,7 @@ pub mod name;
 pub mod notify;
 pub mod plan;
 pub mod problem;
+pub mod register;
 pub mod state;
 pub mod store;
 pub mod traffic;
