@@ -25,7 +25,7 @@ use crate::ledger::{GroupCells, Ledger, Order, Token};
 use crate::name::{ActorId, GroupName, Region, ResourceName, VantageName};
 use crate::plan::{self, MoveRequest, Plan};
 use crate::problem::Problems;
-use crate::register::{Next, Swap};
+use crate::register::{Patience, Swap, Swapped, swap, writer};
 
 /// Own checks in a row that must fail before a person's command takes a region for unfit.
 const ROUNDS: u32 = 3;
@@ -322,17 +322,9 @@ impl Operator {
             ledger.check_deployment(&self.deployment)?;
             ledger.orders.push(order.clone());
             ledger.writer = Token(format!("{}#order-{}-{attempt}", self.actor, order.at.as_nanosecond()));
-            let token_of = |bytes: &[u8]| Ledger::decode(bytes).ok().map(|ledger| ledger.writer);
-            let expected = Expected::Version(found.version);
-            let mut swap = Swap::new(cell.clone(), expected, ledger.encode(), ledger.writer, token_of);
-            let mut call = swap.begin();
-            loop {
-                match swap.step(self.ask(call).await.1) {
-                    Next::Call(next) => call = next,
-                    Next::Applied { .. } => return Ok(()),
-                    Next::Lost(_) => break,
-                    Next::Failed(error) => return Err(error),
-                }
+            let wish = Swap::new(cell.clone(), Expected::Version(found.version), ledger.encode(), writer)?;
+            if let Swapped::Applied { .. } = swap(&*self.backend.cells, wish, &Patience::default()).await? {
+                return Ok(());
             }
         }
         let message = format!("others changed the ledger {ATTEMPTS} times meanwhile");

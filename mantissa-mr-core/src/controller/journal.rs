@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use crate::ledger::Ledger;
 use crate::name::StepId;
-use crate::register::{Next, Swap};
+use crate::register::{Next, Swap, writer};
 
 /// At most so many records go into one slot.
 const RECORDS_PER_SLOT: usize = 64;
@@ -125,8 +125,9 @@ impl Controller {
         };
         let bytes = slot.encode();
         let after = JournalHead { slots: head.slots + 1, hash: SlotHash::of(&bytes) };
-        let token_of = |bytes: &[u8]| serde_json::from_slice::<Slot>(bytes).ok().map(|slot| slot.writer);
-        let swap = Swap::new(self.cells.journal(head.slots), Expected::Absent, bytes, slot.writer, token_of);
+        let Ok(mut swap) = Swap::new(self.cells.journal(head.slots), Expected::Absent, bytes, writer) else {
+            return;
+        };
         let call = swap.begin();
         self.journal.open = Some(OpenSlot { swap, head: after, records });
         let deadline = self.timing().call_deadline;

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
 use crate::name::{ExecutionId, StepId};
-use crate::register::{Next, Swap};
+use crate::register::{Next, Swap, writer};
 
 /// What is known of the ledger, and what is being changed in it.
 #[derive(Debug, Default)]
@@ -327,13 +327,10 @@ impl Controller {
                         next.journal = head.clone();
                     }
                     next.writer = self.token();
-                    let swap = Swap::new(
-                        self.cells.ledger(),
-                        Expected::Version(version),
-                        next.encode(),
-                        next.writer.clone(),
-                        |bytes| Ledger::decode(bytes).ok().map(|ledger| ledger.writer),
-                    );
+                    let expected = Expected::Version(version);
+                    let Ok(mut swap) = Swap::new(self.cells.ledger(), expected, next.encode(), writer) else {
+                        return;
+                    };
                     let call = swap.begin();
                     self.view.swap = Some((swap, purpose, next));
                     let deadline = self.timing().call_deadline;
