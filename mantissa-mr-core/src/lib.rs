@@ -9,6 +9,7 @@ pub mod deployment;
 pub mod error;
 pub mod execute;
 pub mod facts;
+pub mod gate;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
