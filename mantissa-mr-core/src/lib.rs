@@ -14,6 +14,7 @@ pub mod drive;
 pub mod error;
 pub mod execute;
 pub mod facts;
+pub mod gate;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
