@@ -14,6 +14,8 @@ pub mod drive;
 pub mod error;
 pub mod execute;
 pub mod facts;
+#[cfg(test)]
+mod fixture;
 pub mod gate;
 pub mod guard;
 pub mod journal;
