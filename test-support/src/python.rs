@@ -105,7 +105,7 @@ fn run(command: &mut Command) -> Result<(), String> {
         return Ok(());
     }
     let text = [output.stdout, output.stderr].concat();
-    Err(last_lines(&String::from_utf8_lossy(&text), 6))
+    Err(last_lines(&String::from_utf8_lossy(&text), 3))
 }
 
 /// The last lines of a text, for messages.
