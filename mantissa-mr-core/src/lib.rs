@@ -5,6 +5,8 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod deployment;
 pub mod error;
 pub mod guard;
