@@ -9,7 +9,7 @@
 //!   missing, a case is skipped only after it has seen that the implementation says so when it is asked.
 //! - Everything a suite creates carries the name of the run, and it deletes nothing else: it can run beside other
 //!   things in a shared account, and twice at once.
-//! - A case that does not end within the fixture's patience has failed.
+//! - A case that does not end within the fixture's patience has failed. A panic of the implementation is not caught.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -149,16 +149,14 @@ impl RunId {
     /// Checks the text and makes a name of it.
     ///
     /// # Errors
-    /// [`InvalidName`] if it is longer than [`MAX_LENGTH`](Self::MAX_LENGTH) or no name of a resource.
-    pub fn new(text: &str) -> Result<Self, InvalidName> {
-        // A text that is too long is refused in the words of the names themselves.
-        let padded = if text.len() > Self::MAX_LENGTH {
-            text.repeat(crate::name::MAX_LENGTH)
-        } else {
-            text.to_owned()
-        };
-        ResourceName::new(&padded)?;
-        Ok(Self(padded))
+    /// [`InvalidRunId`] if some storage would not keep it as it is, or it is too long to be part of every name.
+    pub fn new(text: &str) -> Result<Self, InvalidRunId> {
+        if text.len() > Self::MAX_LENGTH || ResourceName::new(text).is_err() {
+            return Err(InvalidRunId(
+                text.chars().take(Self::MAX_LENGTH).flat_map(char::escape_default).collect(),
+            ));
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// The name as text.
@@ -179,6 +177,11 @@ impl fmt::Display for RunId {
         f.write_str(&self.0)
     }
 }
+
+/// Why a text names no run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("run `{0}` is not a name: use 1 to 32 characters out of A-Z a-z 0-9 . _ - (letter or digit first)")]
+pub struct InvalidRunId(String);
 
 /// What every fixture says.
 #[async_trait]
