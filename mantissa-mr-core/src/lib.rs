@@ -6,6 +6,8 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod controller;
 pub mod decide;
 pub mod deployment;

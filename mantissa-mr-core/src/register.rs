@@ -49,7 +49,7 @@ pub fn writer(value: &[u8]) -> Option<Token> {
 ///
 /// # To ensure correctness
 /// The value's token must be in no other value that was ever stored in this cell.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Swap {
     cell: CellName,
     expected: Expected,
@@ -61,7 +61,7 @@ pub struct Swap {
     in_doubt: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Awaits {
     Nothing,
     Store { first: bool },
