@@ -6,6 +6,7 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+pub mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod controller;
