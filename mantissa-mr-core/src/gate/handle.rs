@@ -107,6 +107,8 @@ impl Drop for Publisher {
         self.shared.words.shut();
         let mut view = self.shared.view.write().unwrap_or_else(PoisonError::into_inner);
         view.standing = Standing::Shut(ShutReason::Stopped);
+        drop(view);
+        self.changes.send_replace(());
     }
 }
 
@@ -222,9 +224,9 @@ impl WriteGate {
                 Err(shut) if *shut.reason() == ShutReason::Stopped => return Err(shut),
                 Err(_) => {}
             }
+            // If there is nobody to change it, the next round says that the runner has ended.
             if changes.changed().await.is_err() {
-                let (region, active) = (self.shared.region.clone(), Vec::new());
-                return Err(Shut { region, reason: ShutReason::Stopped, active });
+                tokio::task::yield_now().await;
             }
         }
     }

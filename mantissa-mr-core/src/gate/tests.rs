@@ -19,6 +19,7 @@ use crate::plan::Move;
 
 mod memory;
 mod rule;
+mod runner;
 
 /// Bugs that the tests must catch.
 #[derive(Clone, Copy, Debug, Default)]
