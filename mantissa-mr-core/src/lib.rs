@@ -14,6 +14,8 @@ pub mod name;
 pub mod notify;
 pub mod plan;
 pub mod problem;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod state;
 pub mod store;
 pub mod traffic;
