@@ -438,7 +438,10 @@ impl Simulation {
             let later = process.clock.true_time(moment);
             return self.push(later, Due::Wake { process: id, life, moment });
         }
-        process.wakes.remove(&moment);
+        // As the driver does: one wake for all moments that have come.
+        let own = process.clock.own(now);
+        process.wakes = process.wakes.split_off(&own);
+        process.wakes.remove(&own);
         if process.frozen() {
             process.inbox.wakes = true;
             return;

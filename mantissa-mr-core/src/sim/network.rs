@@ -88,10 +88,6 @@ impl Network {
         self.cuts.fill(0);
     }
 
-    pub(crate) fn weather(&self) -> Weather {
-        self.weather
-    }
-
     pub(crate) fn set_weather(&mut self, weather: Weather) {
         self.weather = weather;
     }

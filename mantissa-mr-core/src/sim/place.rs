@@ -82,9 +82,4 @@ impl Places {
             _ => None,
         }
     }
-
-    /// The place of a number.
-    pub(crate) fn place(&self, at: At) -> Place {
-        self.all.get(at.0).cloned().unwrap_or(Place::Edge)
-    }
 }

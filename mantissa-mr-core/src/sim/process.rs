@@ -135,7 +135,6 @@ pub(crate) struct Process {
     pub(crate) name: ActorId,
     pub(crate) at: At,
     pub(crate) place: Place,
-    pub(crate) serves: Option<GroupName>,
     pub(crate) clock: SimClock,
     pub(crate) make: Box<dyn FnMut(&Birth) -> Body>,
     /// None while it is crashed.
@@ -163,7 +162,6 @@ impl Process {
             name: spec.name,
             at,
             place: spec.place,
-            serves: spec.serves,
             clock: spec.clock,
             make: spec.make,
             body: None,

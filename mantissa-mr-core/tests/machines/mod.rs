@@ -213,7 +213,7 @@ impl TestMover {
                 plan,
                 kind,
                 region: to,
-                first_slot: 0,
+                journal_from: ledger.journal.clone(),
                 began: now.wall,
                 paused: None,
             };

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Journey, World};
+use crate::backend::unanswered as failed;
 use crate::call::{Call, Reply};
-use crate::cell::StoreOutcome;
 use crate::check::{Assessment, Fitness};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use crate::name::{Region, ResourceName};
@@ -14,41 +14,9 @@ use crate::sim::fault::RegionState;
 use crate::sim::place::At;
 use crate::traffic::Routing;
 
-/// The reply to a call that failed with this error.
-pub(crate) fn failed(call: &Call, error: Error) -> Reply {
-    match call {
-        Call::Load { .. } => Reply::Load(Err(error)),
-        Call::Store { .. } if error.effect() == Effect::Unknown => {
-            Reply::Store(Ok(StoreOutcome::Unknown { why: error.message().to_owned() }))
-        }
-        Call::Store { .. } => Reply::Store(Err(error)),
-        Call::Status { .. } => Reply::Status(Err(error)),
-        Call::Drained { .. } => Reply::Drained(Err(error)),
-        Call::Promote { .. } => Reply::Promote(Err(error)),
-        Call::Fence { .. } => Reply::Fence(Err(error)),
-        Call::Unfence { .. } => Reply::Unfence(Err(error)),
-        Call::Routing { .. } => Reply::Routing(Err(error)),
-        Call::Shift { .. } => Reply::Shift(Err(error)),
-        Call::Converged { .. } => Reply::Converged(Err(error)),
-        Call::Capacity { .. } => Reply::Capacity(Err(error)),
-        Call::Scale { .. } => Reply::Scale(Err(error)),
-        Call::Assess { .. } => Reply::Assess(Err(error)),
-        Call::Ask { .. } => Reply::Ask(Err(error)),
-        Call::Notify { .. } => Reply::Notify(Err(error)),
-    }
-}
-
-/// The reply that the caller of a call makes up when none came: a store may have been applied, a service that does not
-/// answer its check is unfit, and of everything else nothing is known.
+/// The reply that the caller of a call makes up when none came, as the driver does.
 pub(crate) fn unanswered(call: &Call) -> Reply {
-    match call {
-        Call::Assess { .. } => {
-            Reply::Assess(Ok(Assessment::new(Fitness::Unfit, "no answer within the deadline")))
-        }
-        call => {
-            failed(call, Error::new(ErrorKind::Timeout, operation(call), "no answer within the deadline"))
-        }
-    }
+    failed(call, Error::new(ErrorKind::Timeout, operation(call), "no answer within the deadline"))
 }
 
 /// The method that a call is of.
