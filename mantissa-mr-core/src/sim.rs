@@ -10,6 +10,7 @@
 //! - [`oracle`] holds the rules that every run must keep, each in a file of its own that shares no code with what it
 //!   judges.
 
+pub mod cast;
 pub mod clock;
 mod deployment;
 pub mod fault;
@@ -24,6 +25,7 @@ mod settings;
 mod world;
 pub mod writers;
 
+pub use cast::{Cast, Endings, NewsBoard};
 pub use clock::{SimClock, TrueTime};
 pub use deployment::{deployment, set, spec};
 pub use fault::{Fault, RegionState};

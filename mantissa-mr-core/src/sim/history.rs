@@ -107,7 +107,7 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessInfo {
     /// Its name.
-    pub name: ActorId,
+    pub name: String,
     /// Where it runs.
     pub place: Place,
     /// What it is there for.

@@ -91,8 +91,8 @@ pub struct Birth {
 
 /// A process to be.
 pub struct ProcessSpec {
-    /// Its name; each life's [`ActorId`] begins with it.
-    pub name: ActorId,
+    /// Its name, made of the letters that names are made of; each life's [`ActorId`] begins with it.
+    pub name: String,
     /// Where it runs.
     pub place: Place,
     /// What it is there for.
@@ -132,7 +132,7 @@ pub(crate) struct Inbox {
 }
 
 pub(crate) struct Process {
-    pub(crate) name: ActorId,
+    pub(crate) name: String,
     pub(crate) at: At,
     pub(crate) place: Place,
     pub(crate) clock: SimClock,
@@ -210,9 +210,8 @@ impl Process {
         std::mem::take(&mut self.inbox).writes
     }
 
-    /// The name of the life that begins next.
-    pub(crate) fn next_actor(&self) -> ActorId {
-        let text = format!("{:.80}.{}", self.name, self.life + 1);
-        ActorId::new(&text).unwrap_or_else(|_| self.name.clone())
+    /// The name of the life that begins next; none if the process's name is no name.
+    pub(crate) fn next_actor(&self) -> Option<ActorId> {
+        ActorId::new(&format!("{:.80}.{}", self.name, self.life + 1)).ok()
     }
 }

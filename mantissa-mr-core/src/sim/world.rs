@@ -12,7 +12,9 @@ use super::random::{Random, Rate, Spread};
 use crate::call::{Call, Reply};
 use crate::cell::{CellName, Expected};
 use crate::check::Fitness;
+use crate::compute::ScalerCapabilities;
 use crate::deployment::Deployment;
+use crate::facts::Catalog;
 use crate::name::{Region, ResourceName};
 use crate::notify::{HookPoint, Notice};
 use crate::problem::Problems;
@@ -114,6 +116,16 @@ impl World {
     pub fn perform(&mut self, at: TrueTime, from: &Place, call: &Call) -> Reply {
         let from = self.places.find(from).unwrap_or(self.places.operator());
         self.answer(at, from, call, 0)
+    }
+
+    /// What the resources can do.
+    pub fn catalog(&self) -> Catalog {
+        let scaler = |scaler: &Scaler| ScalerCapabilities { expected_start: scaler.start.most };
+        Catalog {
+            stores: self.stores.iter().map(|(name, data)| (name.clone(), data.capabilities())).collect(),
+            routers: self.routers.iter().map(|(name, router)| (name.clone(), router.capabilities())).collect(),
+            scalers: self.scalers.iter().map(|(name, pool)| (name.clone(), scaler(pool))).collect(),
+        }
     }
 
     /// How a region is; a region that the world does not have is dark.

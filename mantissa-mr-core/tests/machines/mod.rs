@@ -103,7 +103,7 @@ impl Gate for TestGate {
 pub(crate) fn service(region: &Region, group: &GroupName, clock: SimClock, bug: Bug) -> ProcessSpec {
     let (to, of) = (region.clone(), group.clone());
     ProcessSpec {
-        name: ActorId::new(&format!("service-{region}")).unwrap(),
+        name: format!("service-{region}"),
         place: Place::Region(region.clone()),
         role: Role::Service,
         serves: Some(group.clone()),
@@ -327,7 +327,7 @@ impl Machine for TestMover {
 /// A process that carries out an order.
 pub(crate) fn mover(place: Place, order: Order, clock: SimClock) -> ProcessSpec {
     ProcessSpec {
-        name: ActorId::new("mover").unwrap(),
+        name: "mover".into(),
         place,
         role: Role::Operator,
         serves: None,

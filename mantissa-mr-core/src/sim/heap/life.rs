@@ -43,7 +43,7 @@ impl Simulation {
             return;
         }
         process.region_down = down;
-        let actor = process.next_actor();
+        let Some(actor) = process.next_actor() else { return };
         let birth =
             Birth { actor: actor.clone(), place: process.place.clone(), now: process.clock.now(now), seed };
         process.life += 1;

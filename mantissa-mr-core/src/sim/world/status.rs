@@ -87,9 +87,12 @@ impl DataSet {
             Some(change) => heard.min(change.at.before(Duration::from_nanos(1))),
             None => heard,
         };
-        let source_answers = reaches.get(source).copied().unwrap_or(false);
-        let backlog = source_answers.then_some(pipe.queue.len() as u64);
-        Sample { lag: Some(at.since(watermark)), watermark: Some(watermark), backlog, ..nothing }
+        let watermark = Some(watermark);
+        // How far it is behind can only be said against what the source has.
+        if !reaches.get(source).copied().unwrap_or(false) {
+            return Sample { watermark, why: "the region that it follows does not answer", ..nothing };
+        }
+        Sample { lag: watermark.map(|mark| at.since(mark)), watermark, backlog: Some(pipe.queue.len() as u64), ..nothing }
     }
 
     /// Nobody knows what has not arrived: the regions that write say how old their oldest change is that is still on
