@@ -10,6 +10,7 @@
 //! - [`oracle`] holds the rules that every run must keep, each in a file of its own that shares no code with what it
 //!   judges.
 
+pub mod adapters;
 pub mod cast;
 pub mod clock;
 mod deployment;

@@ -2,7 +2,9 @@
 
 use mantissa_mr_core::deployment::Strategy;
 use mantissa_mr_core::name::Region;
-use mantissa_mr_core::sim::{self, Cast, Fault, RegionState, Settings, SimClock, Simulation, TrueTime, oracle};
+use mantissa_mr_core::sim::{
+    self, Cast, Fault, RegionState, Settings, SimClock, Simulation, TrueTime, oracle,
+};
 
 fn region(name: &str) -> Region {
     Region::new(name).unwrap()
@@ -15,10 +17,10 @@ fn a_region_that_dies_is_left_and_nothing_breaks_a_rule() {
     simulation.init_ledgers();
     let cast = Cast::new(&simulation);
     simulation.spawn_all(&cast, SimClock::exact);
-    simulation.schedule(TrueTime::from_secs(60), Fault::Region {
-        region: region("east"),
-        state: RegionState::Dark,
-    });
+    simulation.schedule(
+        TrueTime::from_secs(60),
+        Fault::Region { region: region("east"), state: RegionState::Dark },
+    );
     simulation.schedule(TrueTime::from_secs(600), Fault::Heal);
     simulation.run_until(TrueTime::from_secs(1200));
     simulation.audit();

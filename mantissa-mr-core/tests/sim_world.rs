@@ -137,7 +137,8 @@ fn seeds_until_seen(bug: Bug, kind: Move, settings: Settings, rule: u8) -> Optio
         simulation.schedule(cut, Fault::Cut { from: Place::Region(region("east")), to: Place::Witness });
         // Its replication stands still.
         let store = ResourceName::new("logs-state").unwrap();
-        simulation.schedule(TrueTime::from_secs(40), Fault::Replication { store: store.clone(), runs: false });
+        simulation
+            .schedule(TrueTime::from_secs(40), Fault::Replication { store: store.clone(), runs: false });
         simulation.schedule(TrueTime::from_secs(150), Fault::Replication { store, runs: true });
         // And its service sleeps for a while.
         let sleeps = TrueTime::from_secs(50) + Duration::from_millis(random.below(25_000));

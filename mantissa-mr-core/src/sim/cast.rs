@@ -87,7 +87,11 @@ pub fn service(deployment: &Deployment, group: &GroupName, region: &Region, cloc
         clock,
         make: Box::new(move |_| {
             let gate = GateMachine::new(cells.clone(), at.clone(), RenewPolicy::default());
-            if gated { Body::Gated(Box::new(GatedService::new(gate.for_deployment(&hash)))) } else { Body::Ungated }
+            if gated {
+                Body::Gated(Box::new(GatedService::new(gate.for_deployment(&hash))))
+            } else {
+                Body::Ungated
+            }
         }),
     }
 }
@@ -145,8 +149,10 @@ impl Cast {
     /// A controller that watches and acts for a group from a vantage.
     pub fn controller(&self, group: &GroupName, vantage: &VantageName, clock: SimClock) -> ProcessSpec {
         let spec = self.deployment.spec();
-        let domain = spec.vantages.iter().find(|known| known.name == *vantage).map(|known| &known.failure_domain);
-        let region = self.deployment.regions().find(|region| domain.is_some_and(|d| d.as_str() == region.as_str()));
+        let domain =
+            spec.vantages.iter().find(|known| known.name == *vantage).map(|known| &known.failure_domain);
+        let region =
+            self.deployment.regions().find(|region| domain.is_some_and(|d| d.as_str() == region.as_str()));
         let place = match (region, domain) {
             (Some(region), _) => Place::Region(region.clone()),
             (None, Some(domain)) if domain.as_str() == "witness" => Place::Witness,

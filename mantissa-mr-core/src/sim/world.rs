@@ -123,7 +123,11 @@ impl World {
         let scaler = |scaler: &Scaler| ScalerCapabilities { expected_start: scaler.start.most };
         Catalog {
             stores: self.stores.iter().map(|(name, data)| (name.clone(), data.capabilities())).collect(),
-            routers: self.routers.iter().map(|(name, router)| (name.clone(), router.capabilities())).collect(),
+            routers: self
+                .routers
+                .iter()
+                .map(|(name, router)| (name.clone(), router.capabilities()))
+                .collect(),
             scalers: self.scalers.iter().map(|(name, pool)| (name.clone(), scaler(pool))).collect(),
         }
     }
@@ -184,6 +188,11 @@ impl World {
     /// The names of the scalers.
     pub fn scaler_names(&self) -> impl Iterator<Item = &ResourceName> {
         self.scalers.keys()
+    }
+
+    /// The names of the checks.
+    pub fn check_names(&self) -> &[ResourceName] {
+        &self.checks
     }
 
     pub(crate) fn data(&self, store: &ResourceName) -> Option<&DataSet> {

@@ -89,6 +89,12 @@ impl World {
         }
     }
 
+    /// How long a request for data is worked on.
+    pub(crate) fn data_work(&mut self, place: At) -> Duration {
+        let work = self.random.span(self.climate.work);
+        self.slowed(place, work)
+    }
+
     /// How long something takes in a place that may be degraded.
     pub(crate) fn slowed(&self, place: At, work: Duration) -> Duration {
         match self.regions.get(place.0) {

@@ -92,7 +92,12 @@ impl DataSet {
         if !reaches.get(source).copied().unwrap_or(false) {
             return Sample { watermark, why: "the region that it follows does not answer", ..nothing };
         }
-        Sample { lag: watermark.map(|mark| at.since(mark)), watermark, backlog: Some(pipe.queue.len() as u64), ..nothing }
+        Sample {
+            lag: watermark.map(|mark| at.since(mark)),
+            watermark,
+            backlog: Some(pipe.queue.len() as u64),
+            ..nothing
+        }
     }
 
     /// Nobody knows what has not arrived: the regions that write say how old their oldest change is that is still on
