@@ -30,6 +30,8 @@ pub mod plan;
 pub mod problem;
 pub mod register;
 pub mod report;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod state;
 pub mod store;
 pub mod traffic;
