@@ -603,6 +603,11 @@ impl GroupCells {
         Self { deployment: deployment.clone(), group: group.clone() }
     }
 
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        &self.group
+    }
+
     fn name(&self, parts: &[&str]) -> CellName {
         let all: Vec<&str> =
             [self.deployment.as_str(), self.group.as_str()].iter().chain(parts).copied().collect();
