@@ -6,6 +6,9 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod controller;
 pub mod decide;
 pub mod deployment;
@@ -20,6 +23,7 @@ pub mod gate;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
+pub mod multi_region;
 pub mod name;
 pub mod notify;
 pub mod operator;
