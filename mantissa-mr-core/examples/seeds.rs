@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- 0 1000
-//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls]
 //! ```
 //!
 //! The first form runs a range (first seed, how many) and prints what broke, with the command that shows it; its exit
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Vec<u64> = arguments.iter().filter_map(|text| text.parse().ok()).collect();
     match (arguments.first().map(String::as_str), numbers.as_slice()) {
-        (Some("--seed"), [seed]) => story(*seed),
+        (Some("--seed"), [seed]) => story(*seed, arguments.iter().any(|text| text == "--calls")),
         (_, [first, count]) => sweep(*first, *count),
         _ => {
             eprintln!("usage: seeds FIRST COUNT | seeds --seed SEED");
@@ -59,13 +59,14 @@ fn sweep(first: u64, count: u64) -> ExitCode {
     ExitCode::from(u8::from(broken > 0))
 }
 
-fn story(seed: u64) -> ExitCode {
+fn story(seed: u64, calls: bool) -> ExitCode {
     let swarm = Swarm::draw(seed, Phases::default()).expect("a seed's own draw");
     println!("{swarm}");
     let (simulation, cast) = swarm.run().expect("a seed's own draw");
     let history = simulation.history();
     for event in &history.events {
-        if let Some(line) = line(history, &event.what) {
+        let line = line(history, &event.what).or_else(|| calls.then(|| call(history, &event.what)).flatten());
+        if let Some(line) = line {
             println!("{:>9} {line}", event.at);
         }
     }
@@ -79,6 +80,22 @@ fn story(seed: u64) -> ExitCode {
         println!("{violation}");
     }
     ExitCode::from(u8::from(!violations.is_empty()))
+}
+
+/// Calls and their answers, and what they stored.
+fn call(history: &History, what: &What) -> Option<String> {
+    let name = |process| history.process(process).map(|info| info.name.clone()).unwrap_or_default();
+    match what {
+        What::Sent { number, process, call } => {
+            Some(format!("#{number} {} -> {:.160}", name(*process), format!("{call:?}")))
+        }
+        What::Applied { number, reply } => Some(format!("#{number} done: {:.160}", format!("{reply:?}"))),
+        What::Answered { number, reply } => Some(format!("#{number} told: {:.160}", format!("{reply:?}"))),
+        What::Stored { cell, value, number, .. } => {
+            Some(format!("#{number} {cell} = {}", String::from_utf8_lossy(value)))
+        }
+        _ => None,
+    }
 }
 
 /// The events that tell a story; calls and gates' renewals do not.

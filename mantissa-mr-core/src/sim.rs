@@ -30,7 +30,7 @@ pub mod writers;
 
 pub use cast::{Cast, Endings, NewsBoard};
 pub use clock::{SimClock, TrueTime};
-pub use deployment::{deployment, set, spec};
+pub use deployment::{deployment, group, set, spec};
 pub use fault::{Fault, RegionState};
 pub use heap::{Birth, Body, Gate, ProcessId, ProcessSpec, Role, Settings, SimPermit, Simulation};
 pub use history::{Event, History, ProcessInfo, What};

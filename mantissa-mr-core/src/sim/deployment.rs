@@ -53,11 +53,19 @@ fn build(count: usize, strategy: Strategy) -> Result<DeploymentSpec, InvalidName
         witness: WitnessSpec { kind: "simulated".into(), region: None, settings: Settings::new() },
         vantages,
         policy: Policy { automatic: Automatic::On, timing, ..Policy::default() },
-        groups: vec![group("logs", strategy)?],
+        groups: vec![build_group("logs", strategy)?],
     })
 }
 
-fn group(name: &str, strategy: Strategy) -> Result<GroupSpec, InvalidName> {
+/// A group with a store, a router, a scaler and a check of its own.
+///
+/// # Errors
+/// A name that is none.
+pub fn group(name: &str, strategy: Strategy) -> Result<GroupSpec, Problems> {
+    build_group(name, strategy).map_err(|error| Problem::new("groups", error.to_string()).into())
+}
+
+fn build_group(name: &str, strategy: Strategy) -> Result<GroupSpec, InvalidName> {
     let (kind, rpo) = match strategy {
         Strategy::ActivePassive => ("ordered", 60),
         Strategy::ActiveActive => ("item-by-item", 60),

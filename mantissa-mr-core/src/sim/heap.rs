@@ -471,8 +471,9 @@ impl Simulation {
         }
         // As the driver does: one wake for all moments that have come.
         let own = process.clock.own(now);
-        process.wakes = process.wakes.split_off(&own);
-        process.wakes.remove(&own);
+        while process.wakes.first().is_some_and(|moment| *moment <= own) {
+            process.wakes.pop_first();
+        }
         if process.frozen() {
             process.inbox.wakes = true;
             return;

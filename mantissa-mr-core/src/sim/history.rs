@@ -42,7 +42,7 @@ pub enum What {
     Thawed(ProcessId),
     /// A call was sent.
     Sent {
-        /// Its number, unique in the run.
+        /// Its number: calls are numbered in the order in which they are sent, from one.
         number: u64,
         /// By whom.
         process: ProcessId,

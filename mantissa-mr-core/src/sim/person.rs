@@ -17,7 +17,7 @@ use crate::deployment::{Deployment, GroupSpec};
 use crate::facts::{Facts, Health, Seen, Situation};
 use crate::guard::{Initiator, LossLimit, Override, Waiver};
 use crate::ledger::{GroupCells, Ledger, Order, OrderKind};
-use crate::name::{GroupName, Region};
+use crate::name::{GroupName, Region, StepId};
 use crate::plan::{self, Move, MoveRequest, Plan};
 
 /// What a person wants of a group.
@@ -144,21 +144,31 @@ impl Person {
         simulation.spawn(cast.petition(group, order, self.clock));
     }
 
-    /// Looks for what waits for a person: has it resumed, and, if that did not help, given up.
-    pub fn look_after(&mut self, simulation: &mut Simulation, cast: &Cast) {
+    /// Looks for what waits for a person: has it resumed, given up, or the step
+    /// left out, in turns. Says whether anything is under way.
+    pub fn look_after(&mut self, simulation: &mut Simulation, cast: &Cast) -> bool {
         let at = simulation.now();
         let groups: Vec<GroupName> =
             cast.deployment.spec().groups.iter().map(|group| group.name.clone()).collect();
+        let mut busy = false;
         for group in groups {
             let Some(ledger) = ledger(simulation.world_mut(), at, &cast.deployment, &group) else { continue };
             let Some(running) = ledger.execution else { continue };
-            if running.paused.is_none() {
-                continue;
-            }
+            busy = true;
+            // An order that was not obeyed yet need not be given again.
+            let Some(why) = running.paused.filter(|_| ledger.orders.is_empty()) else { continue };
             self.cared += 1;
-            let what = if self.cared % 3 == 0 { OrderKind::Abort } else { OrderKind::Resume };
+            let step = why.split(' ').next().and_then(|step| StepId::new(step).ok());
+            let what = match (self.cared % 3, step) {
+                (1, _) => OrderKind::Resume,
+                (2, _) => OrderKind::Abort,
+                // What cannot be done nor given up is left out: the reason of a pause begins with the step.
+                (_, Some(step)) => OrderKind::Skip(step),
+                (_, None) => OrderKind::Resume,
+            };
             self.order(simulation, cast, &group, what);
         }
+        busy
     }
 }
 

@@ -29,17 +29,20 @@ pub struct Phases {
     pub quiet: Duration,
     /// Everything is mended then.
     pub heals: TrueTime,
-    /// The run ends then.
-    pub ends: TrueTime,
+    /// The run goes on for at least this long after that.
+    pub rest: Duration,
+    /// And then until nothing is under way any more, but no longer than this after the mending.
+    pub patience: Duration,
 }
 
 impl Default for Phases {
-    /// Faults for six minutes, and then seven in which everything must come to rest.
+    /// Faults for five minutes, two minutes of rest, and half an hour for what is under way.
     fn default() -> Self {
         Self {
             quiet: Duration::from_secs(20),
-            heals: TrueTime::from_secs(380),
-            ends: TrueTime::from_secs(800),
+            heals: TrueTime::from_secs(320),
+            rest: Duration::from_secs(120),
+            patience: Duration::from_secs(1_800),
         }
     }
 }
@@ -125,13 +128,20 @@ impl Swarm {
             simulation.run_until(at);
             person.act(&mut simulation, &cast, &wish);
         }
-        let mut at = self.phases.heals;
-        while at < self.phases.ends {
+        let Phases { heals, rest, patience, .. } = self.phases;
+        simulation.run_until(heals);
+        let mut at = heals;
+        let mut quiet_since = None;
+        while at < heals + patience {
+            let busy = person.look_after(&mut simulation, &cast);
+            quiet_since = if busy { None } else { quiet_since.or(Some(at)) };
+            // At rest for a while, so that what comes after a move has come too.
+            if at >= heals + rest && quiet_since.is_some_and(|since| at.since(since) >= rest / 2) {
+                break;
+            }
+            at = at + PEOPLE_LOOK;
             simulation.run_until(at);
-            person.look_after(&mut simulation, &cast);
-            at = at + Duration::from_secs(45);
         }
-        simulation.run_until(self.phases.ends);
         simulation.audit();
         Ok((simulation, cast))
     }
@@ -159,6 +169,9 @@ impl fmt::Display for Swarm {
         write!(f, "\n  {:>9} everything is mended", self.phases.heals)
     }
 }
+
+/// How often people look whether something waits for them.
+const PEOPLE_LOOK: Duration = Duration::from_secs(30);
 
 /// One of these spreads.
 fn one_of(random: &mut Random, choices: &[Spread]) -> Spread {

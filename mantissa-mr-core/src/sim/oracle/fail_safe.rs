@@ -52,7 +52,7 @@ fn answers(history: &History, records: &Records) -> Vec<Answer> {
     let mut found = Vec::new();
     for event in &history.events {
         let What::Answered { number, reply } = &event.what else { continue };
-        let (Some(sent), Reply::Assess(answer)) = (records.calls.get(number), reply.as_ref()) else {
+        let (Some(sent), Reply::Assess(answer)) = (records.call(*number), reply.as_ref()) else {
             continue;
         };
         let Call::Assess { region, .. } = sent.call.as_ref() else { continue };
@@ -110,7 +110,7 @@ fn trust(history: &History, records: &Records) -> Vec<Violation> {
     for event in &history.events {
         match &event.what {
             What::Answered { number, reply } => {
-                let Some(sent) = records.calls.get(number) else { continue };
+                let Some(sent) = records.call(*number) else { continue };
                 if let (Call::Load { cell }, Reply::Load(Ok(Some(_)))) = (sent.call.as_ref(), reply.as_ref())
                     && cell.as_str().ends_with("/ledger")
                 {

@@ -1,6 +1,8 @@
-//! Rule 7: no flapping. After a move nothing moves by itself for the cool-down, unless a person acknowledged it; not more
-//! groups move in a window than the policy allows; and nothing fails back by itself unless it says so.
+//! Rule 7: no flapping. After a move nothing moves by itself for the cool-down, unless a person acknowledged it, and what
+//! was given up is not tried again at once; not more groups move in a window than the policy allows; and nothing fails back
+//! by itself unless it says so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Violation;
@@ -11,12 +13,15 @@ use crate::sim::history::{History, What};
 
 const RULE: u8 = 7;
 
+/// What was given up is not begun again sooner than this.
+const BREATHER: Duration = Duration::from_secs(10);
+
 /// Checks a run.
 pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
     let policy = &history.deployment.spec().policy;
     let tolerance = wrong_clocks(history);
     let mut found = Vec::new();
-    let mut moves: Vec<TrueTime> = Vec::new();
+    let mut moves: Vec<(TrueTime, &str)> = Vec::new();
     let groups = records.by_group();
     for (before, stored, execution) in records.begun() {
         if !is_controller(history, stored.by) || !before.ledger.orders.is_empty() {
@@ -32,23 +37,29 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             let of = |stored: &&&StoredLedger| stored.ledger.ended.as_ref().is_some_and(|e| e.id == ended.id);
             groups.get(group)?.iter().find(of).map(|first| stored.at.since(first.at))
         });
-        if let Some(since) = since.filter(|since| *since + tolerance < policy.timing.cool_down) {
-            bad(format!("{since:?} after the last move, the cool-down is {:?}", policy.timing.cool_down));
+        let cool_down = match ended {
+            Some(ended) if ended.outcome == "aborted" => policy.timing.cool_down.min(BREATHER),
+            _ => policy.timing.cool_down.saturating_sub(tolerance),
+        };
+        if let Some(since) = since.filter(|since| *since < cool_down) {
+            bad(format!("{since:?} after the last move, it must rest for {cool_down:?}"));
         }
         let back = matches!(execution.kind.as_str(), "failback" | "rejoin");
         if back && !policy.automatic_failback {
             bad("although coming back is left to a person".into());
         }
-        moves.push(stored.at);
+        moves.push((stored.at, group));
     }
     moves.sort_unstable();
     let window = policy.velocity.window.saturating_sub(tolerance);
     let most = policy.velocity.moves as usize;
-    for (number, at) in moves.iter().enumerate() {
-        let within = moves.iter().take(number).filter(|other| at.since(**other) < window).count();
-        if within >= most {
+    for (number, (at, group)) in moves.iter().enumerate() {
+        let lately = moves.iter().take(number).filter(|(other, _)| at.since(*other) < window);
+        let mut groups: BTreeSet<&str> = lately.map(|(_, group)| *group).collect();
+        let began_alone = groups.insert(group);
+        if began_alone && groups.len() > most {
             let what =
-                format!("{} moves began by themselves within {window:?}, {most} are allowed", within + 1);
+                format!("{} groups began to move by themselves within {window:?}, {most} may", groups.len());
             found.push(Violation { rule: RULE, at: *at, what });
         }
     }

@@ -97,7 +97,7 @@ fn journal(records: &Records) -> Vec<Violation> {
 /// stands there, nobody had taken over in the journal before that, and it carries the epoch that is, or is to come.
 fn calls(history: &History, records: &Records) -> Vec<Violation> {
     let mut found = Vec::new();
-    for sent in records.calls.values() {
+    for sent in &records.calls {
         let Some(epoch) = epoch_of(&sent.call) else { continue };
         let judged = history.process(sent.process).is_some_and(|info| info.role != Role::Other);
         if let Some(what) = judged.then(|| wrong(records, sent, epoch)).flatten() {

@@ -34,7 +34,7 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
         if records.ledgers.iter().any(|other| given_up(&other)) {
             continue;
         }
-        for sent in records.calls.values().filter(|sent| sent.at > stored.at && sent.at < until) {
+        for sent in records.calls.iter().filter(|sent| sent.at > stored.at && sent.at < until) {
             let acts = acts_for(records, sent.process, &stored.ledger.group, sent.at);
             let what = if acts { needs(&sent.call, from, waived) } else { None };
             found.extend(what.map(|what| {

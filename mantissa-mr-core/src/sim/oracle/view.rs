@@ -112,8 +112,8 @@ pub(super) struct SentCall {
 pub(super) struct Records {
     pub(super) ledgers: Vec<StoredLedger>,
     pub(super) slots: Vec<StoredSlot>,
-    /// By their numbers.
-    pub(super) calls: BTreeMap<u64, SentCall>,
+    /// In order; the first has the number one.
+    pub(super) calls: Vec<SentCall>,
     pub(super) plans: BTreeMap<String, Value>,
     /// The names of each process's lives, and when each began.
     pub(super) lives: BTreeMap<ProcessId, Vec<(TrueTime, String)>>,
@@ -127,9 +127,8 @@ impl Records {
                 What::Born { process, actor } => {
                     records.lives.entry(*process).or_default().push((event.at, actor.to_string()));
                 }
-                What::Sent { number, process, call } => {
-                    let sent = SentCall { at: event.at, process: *process, call: call.clone() };
-                    records.calls.insert(*number, sent);
+                What::Sent { process, call, .. } => {
+                    records.calls.push(SentCall { at: event.at, process: *process, call: call.clone() });
                 }
                 What::Stored { cell, value, number, .. } => {
                     records.stored(event.at, cell.as_str(), value, *number);
@@ -141,7 +140,7 @@ impl Records {
     }
 
     fn stored(&mut self, at: TrueTime, cell: &str, value: &Arc<[u8]>, number: u64) {
-        let by = self.calls.get(&number).map(|sent| sent.process);
+        let by = self.call(number).map(|sent| sent.process);
         if cell.ends_with("/ledger") {
             if let Ok(ledger) = serde_json::from_slice(value) {
                 self.ledgers.push(StoredLedger { at, by, ledger });
@@ -152,6 +151,11 @@ impl Records {
         } else if let Some((_, hash)) = cell.split_once("/plan/") {
             self.plans.insert(hash.to_owned(), serde_json::from_slice(value).unwrap_or_default());
         }
+    }
+
+    /// A call by its number.
+    pub(super) fn call(&self, number: u64) -> Option<&SentCall> {
+        self.calls.get(usize::try_from(number.checked_sub(1)?).ok()?)
     }
 
     /// The plan of an execution.

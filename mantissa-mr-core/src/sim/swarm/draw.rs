@@ -22,6 +22,9 @@ pub(super) fn spec(random: &mut Random) -> Result<DeploymentSpec, Problems> {
     let count = 2 + random.index(2);
     let mut spec = crate::sim::deployment::spec(count, strategy)?;
     policy(&mut spec, random);
+    if random.happens(Rate::one_in(4)) {
+        spec.groups.push(crate::sim::deployment::group("alerts", strategy)?);
+    }
     let regions: Vec<Region> = spec.regions.iter().map(|region| region.name.clone()).collect();
     for group in &mut spec.groups {
         self::group(group, strategy, &regions, random);
