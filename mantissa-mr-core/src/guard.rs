@@ -8,6 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::deployment::friendly;
 
+mod evaluate;
+
+pub(crate) use evaluate::{Draft, evaluate};
+
+/// Who wants a move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// The controller, by itself: every guard holds.
+    Controller,
+    /// A person: cool-down and velocity have no say.
+    Person,
+}
+
 /// A precondition of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -16,6 +29,8 @@ pub enum Guard {
     Quorum,
     /// The target is fit.
     TargetFit,
+    /// A planned move leaves a region that works: from one that does not, nothing can be drained.
+    SourceFit,
     /// Not every region looks unfit: then the fault is more likely with those who look.
     NotAllBad,
     /// What would be lost is known and within the tier.
@@ -26,8 +41,8 @@ pub enum Guard {
     CoolDown,
     /// Not too many groups moved lately.
     Velocity,
-    /// Nothing that the plan must do needs the region that it leaves.
-    Independence,
+    /// Nothing that an unplanned move must do needs the region that it leaves, nor a control plane that lives there.
+    ControlPlane,
     /// No other execution is under way.
     Alone,
     /// The ledger says what the move needs: the region is active or not, as the kind of move asks.
@@ -43,12 +58,13 @@ impl fmt::Display for Guard {
         f.pad(match self {
             Self::Quorum => "quorum",
             Self::TargetFit => "target-fit",
+            Self::SourceFit => "source-fit",
             Self::NotAllBad => "not-all-bad",
             Self::Loss => "loss",
             Self::Capacity => "capacity",
             Self::CoolDown => "cool-down",
             Self::Velocity => "velocity",
-            Self::Independence => "independence",
+            Self::ControlPlane => "control-plane",
             Self::Alone => "alone",
             Self::Admission => "admission",
             Self::Fence => "fence",
@@ -141,3 +157,6 @@ pub struct Waiver {
     /// Not after this.
     pub expires: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

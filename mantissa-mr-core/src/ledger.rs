@@ -148,8 +148,8 @@ pub struct Running {
     pub kind: Move,
     /// Where it moves to (or, for an evacuation, what it leaves).
     pub region: Region,
-    /// The journal's slot that its first record is in.
-    pub first_slot: u64,
+    /// The journal's head when it began: its records follow.
+    pub journal_from: JournalHead,
     /// Since when, by the wall clock of who began it.
     pub began: Timestamp,
     /// Whether it waits for a person, and why.
@@ -601,6 +601,11 @@ impl GroupCells {
     /// The cells of a group of a deployment.
     pub fn new(deployment: &DeploymentName, group: &GroupName) -> Self {
         Self { deployment: deployment.clone(), group: group.clone() }
+    }
+
+    /// The group.
+    pub fn group(&self) -> &GroupName {
+        &self.group
     }
 
     fn name(&self, parts: &[&str]) -> CellName {

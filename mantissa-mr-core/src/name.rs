@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Why a text is no name: it is empty, too long, or has a character outside `A-Z a-z 0-9 . _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{kind} `{text}` is not a name: use 1 to {} characters out of A-Z a-z 0-9 . _ - (letter or digit first)",
-    MAX_LENGTH
+    "{kind} `{text}` is not a name: use 1 to {MAX_LENGTH} characters out of A-Z a-z 0-9 . _ - (letter or digit first)"
 )]
 pub struct InvalidName {
     kind: &'static str,
@@ -19,10 +18,10 @@ pub struct InvalidName {
 /// The longest name, in bytes.
 pub const MAX_LENGTH: usize = 96;
 
-fn check(kind: &'static str, text: &str) -> Result<Arc<str>, InvalidName> {
+fn check(kind: &'static str, text: &str, longest: usize) -> Result<Arc<str>, InvalidName> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let starts_well = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    if starts_well && text.len() <= MAX_LENGTH && text.bytes().all(allowed) {
+    if starts_well && text.len() <= longest && text.bytes().all(allowed) {
         Ok(Arc::from(text))
     } else {
         let text = text.chars().take(MAX_LENGTH).flat_map(char::escape_default).collect();
@@ -44,7 +43,7 @@ macro_rules! names {
             /// [`InvalidName`] if the text is empty, longer than [`MAX_LENGTH`] or has a character that some
             /// cloud's storage would not keep as it is.
             pub fn new(text: &str) -> Result<Self, InvalidName> {
-                check($kind, text).map(Self)
+                check($kind, text, MAX_LENGTH).map(Self)
             }
 
             /// The name as text.
@@ -111,8 +110,49 @@ names! {
     ActorId = "actor";
     /// One execution of one plan.
     ExecutionId = "execution";
-    /// A step within a plan, such as `promote.state-table`.
-    StepId = "step";
+}
+
+/// A step within a plan, such as `promote.state-table`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StepId(Arc<str>);
+
+impl StepId {
+    /// The step of this kind for these names.
+    pub(crate) fn of(kind: &str, names: &[&str]) -> Self {
+        let parts: Vec<&str> = std::iter::once(kind).chain(names.iter().copied()).collect();
+        Self(Arc::from(parts.join(".")))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StepId {
+    type Error = InvalidName;
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        check("step", &text, 3 * MAX_LENGTH).map(Self)
+    }
+}
+
+impl From<StepId> for String {
+    fn from(id: StepId) -> String {
+        id.0.to_string()
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
 }
 
 #[cfg(test)]

@@ -10,13 +10,19 @@ use sha2::{Digest, Sha256};
 
 use crate::compute::Target;
 use crate::deployment::{DeploymentHash, friendly, hex};
-use crate::guard::{GuardAnswer, Waiver};
+use crate::guard::{GuardAnswer, GuardVerdict, Waiver};
 use crate::ledger::{Epoch, Generation};
 use crate::name::{GroupName, Region, ResourceName, StepId};
 use crate::notify::HookPoint;
 use crate::state::Phase;
 use crate::store::Promotion;
 use crate::traffic::{Urgency, Weights};
+
+mod build;
+mod predict;
+
+pub(crate) use build::abort_steps;
+pub use build::{MoveRequest, build};
 
 /// The version of a plan's format.
 pub const FORMAT: u32 = 1;
@@ -35,16 +41,6 @@ pub enum Move {
     Evacuate,
     /// Active-active: a region comes back.
     Rejoin,
-}
-
-impl Move {
-    /// Whether it may count on every region.
-    pub fn urgency(self) -> Urgency {
-        match self {
-            Self::Failover => Urgency::Unplanned,
-            _ => Urgency::Planned,
-        }
-    }
 }
 
 impl fmt::Display for Move {
@@ -118,6 +114,9 @@ pub struct Plan {
     pub from: Option<Region>,
     /// The region that it moves to; for an evacuation, the one that takes over most.
     pub to: Region,
+    /// Whether every region can be counted on. A failover never can; an evacuation may have to do without the region
+    /// that it leaves.
+    pub urgency: Urgency,
     /// Whether it is a rehearsal.
     pub drill: bool,
     /// The generation of the ledger that it was made for: any other, and it is stale.
@@ -236,6 +235,11 @@ pub enum Action {
         /// The region.
         region: Region,
     },
+    /// Giving up: swap the ledger so that the sealed regions' gates may open again.
+    Reopen {
+        /// The regions.
+        regions: Vec<Region>,
+    },
     /// Change the routing.
     Shift {
         /// The router.
@@ -276,7 +280,7 @@ impl Action {
 
     /// Whether it changes the ledger.
     pub fn changes_ledger(&self) -> bool {
-        matches!(self, Self::Seal { .. } | Self::Open { .. } | Self::Leave { .. })
+        matches!(self, Self::Seal { .. } | Self::Open { .. } | Self::Leave { .. } | Self::Reopen { .. })
     }
 
     /// Whether the move can no longer be given up once this was begun.
@@ -309,6 +313,7 @@ impl Action {
             Self::Verify { store, region } => format!("{store}: see that {region} takes writes"),
             Self::Open { region } => format!("ledger: admit {region} under a new epoch"),
             Self::Leave { region } => format!("ledger: {region} stands by"),
+            Self::Reopen { regions } => format!("ledger: admit {} again under a new epoch", names(regions)),
             Self::Shift { router, weights, .. } => format!("{router}: shift to {weights}"),
             Self::Converge { router, weights } => format!("{router}: wait until clients follow to {weights}"),
             Self::Validate { check, region } => format!("{check}: wait until {region} is fit"),
@@ -353,21 +358,33 @@ pub struct PhaseTime {
 pub enum PredictedLoss {
     /// Nothing: every store proves that it is drained, or loses nothing by its nature.
     Nothing,
-    /// Not more than this: the stores prove it.
-    AtMost(#[serde(with = "friendly")] Duration),
-    /// About this, by the last measurement; no bound.
-    Estimated(#[serde(with = "friendly")] Duration),
+    /// What was acknowledged within this time before the region was last seen to answer, by the last measurement.
+    Estimated {
+        /// An estimate.
+        #[serde(with = "friendly")]
+        about: Duration,
+        /// A bound, where every store replicates in order: nothing older than this can be lost, even if the region
+        /// that is left goes on until its gates shut.
+        at_most: Option<LossBoundTime>,
+    },
     /// Nobody knows.
     Unknown,
 }
+
+/// A time that bounds a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LossBoundTime(#[serde(with = "friendly")] pub Duration);
 
 impl fmt::Display for PredictedLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("nothing"),
-            Self::AtMost(span) => write!(f, "at most the last {:.1} s", span.as_secs_f64()),
-            Self::Estimated(span) => {
-                write!(f, "about the last {:.1} s (an estimate, not a bound)", span.as_secs_f64())
+            Self::Estimated { about, at_most: Some(LossBoundTime(most)) } => {
+                write!(f, "about the last {:.1} s, at most {:.1} s", about.as_secs_f64(), most.as_secs_f64())
+            }
+            Self::Estimated { about, at_most: None } => {
+                write!(f, "about the last {:.1} s (an estimate, not a bound)", about.as_secs_f64())
             }
             Self::Unknown => f.write_str("unknown"),
         }
@@ -386,8 +403,16 @@ impl Plan {
         PlanHash(hex(&Sha256::digest(self.encode())))
     }
 
+    /// The guards that refuse it.
+    pub fn refusals(&self) -> impl Iterator<Item = &GuardAnswer> {
+        self.guards.iter().filter(|answer| matches!(answer.verdict, GuardVerdict::Refuse { .. }))
+    }
+
     /// A step by its name.
     pub fn step(&self, id: &StepId) -> Option<&Step> {
         self.steps.iter().find(|step| step.id == *id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,733 @@
+//! Carrying a plan out: as parallel as its graph allows, observing before acting, every call to a cloud journaled
+//! before it is made. Pure: told what happened, it says what to do next; the controller does it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::call::{Call, Reply};
+use crate::check::Fitness;
+use crate::clock::{Moment, RateMargin};
+use crate::deployment::{Share, Strategy};
+use crate::error::{Error, ErrorKind};
+use crate::journal::{Event, Record};
+use crate::ledger::Epoch;
+use crate::name::{ExecutionId, GroupName, Region, StepId};
+use crate::notify::{HookAnswer, HookQuestion};
+use crate::plan::{Action, Plan, Step, abort_steps};
+use crate::state::Phase;
+use crate::store::{Barrier, Drained, Fence, Role};
+use crate::traffic::{Convergence, Shift};
+
+/// From one question to the next while something is waited for.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What an execution needs to know beside its plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) call_deadline: Duration,
+    pub(crate) seal_wait: Duration,
+    pub(crate) rate_margin: RateMargin,
+    pub(crate) strategy: Strategy,
+    pub(crate) standby: Share,
+    /// Draws the jitter of retries.
+    pub(crate) seed: u64,
+}
+
+/// What an execution wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Want {
+    /// Make this call and hand its reply to [`Execution::replied`].
+    Call { step: StepId, call: Call, deadline: Duration },
+    /// Journal this; if a step is named, call [`Execution::journaled`] when it is durable.
+    Journal { event: Event, then: Option<StepId> },
+    /// Change the ledger for this step and call [`Execution::swapped`].
+    Swap { step: StepId, change: Change },
+    /// Call [`Execution::advance`] again at this moment.
+    WakeAt(Moment),
+    /// The first step after which nothing can be given up is about to begin.
+    Commit,
+    /// It waits for a person from now on.
+    Pause { why: String, overdue: bool },
+    /// It is being given up from now on.
+    Abort { why: String },
+    /// Every step is done or left out; it is to be ended in the ledger.
+    Complete { aborted: bool },
+}
+
+/// A change of the ledger that a step stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Seal(Vec<Region>),
+    Open(Region),
+    Leave(Region),
+    Reopen,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Status {
+    Pending,
+    /// Not before this moment.
+    Resting(Moment),
+    /// A question is open.
+    Asking,
+    /// The intention is being journaled.
+    Journaling(Call),
+    /// A call that changes something is open.
+    Acting,
+    /// The ledger is being changed.
+    Swapping,
+    /// The ledger was changed; gates may still be open until this moment.
+    Holding(Moment),
+    Done(String),
+    Skipped(String),
+    Failed(String),
+}
+
+impl Status {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Skipped(_))
+    }
+
+    /// Whether something outside was asked and has not answered.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Asking | Self::Journaling(_) | Self::Acting | Self::Swapping)
+    }
+}
+
+#[derive(Debug)]
+struct StepRun {
+    step: Step,
+    status: Status,
+    attempt: u32,
+    since: Option<Moment>,
+    delays: ExponentialBackoff,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    Running,
+    Paused(String),
+}
+
+/// How far a step is, for people.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StepProgress {
+    /// The step.
+    pub step: StepId,
+    /// Its phase.
+    pub phase: Phase,
+    /// What it does.
+    pub what: String,
+    /// `waiting`, `working`, `done`, `skipped` or `failed`.
+    pub status: &'static str,
+    /// What was seen, or why it is so.
+    pub why: String,
+}
+
+/// One execution of one plan.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    id: ExecutionId,
+    group: GroupName,
+    plan: Arc<Plan>,
+    epoch: Epoch,
+    terms: Terms,
+    steps: BTreeMap<StepId, StepRun>,
+    order: Vec<StepId>,
+    mode: Mode,
+    committed: bool,
+    aborting: bool,
+    abort_asked: Option<String>,
+    complete: bool,
+}
+
+impl Execution {
+    pub(crate) fn new(id: ExecutionId, plan: Arc<Plan>, epoch: Epoch, terms: Terms) -> Self {
+        let mut execution = Self {
+            id,
+            group: plan.group.clone(),
+            plan: plan.clone(),
+            epoch,
+            terms,
+            steps: BTreeMap::new(),
+            order: Vec::new(),
+            mode: Mode::Running,
+            committed: false,
+            aborting: false,
+            abort_asked: None,
+            complete: false,
+        };
+        execution.load(&plan.steps);
+        execution
+    }
+
+    /// An execution that somebody else began: what the journal says is done is done; what may still be under way is
+    /// waited out, observed, and acted on only where there is a difference.
+    pub(crate) fn resumed(
+        id: ExecutionId,
+        plan: Arc<Plan>,
+        epoch: Epoch,
+        terms: Terms,
+        records: &[Record],
+        now: Moment,
+    ) -> Self {
+        let mut execution = Self::new(id, plan, epoch, terms);
+        for record in records {
+            execution.replay(&record.event, now);
+        }
+        execution
+    }
+
+    fn replay(&mut self, event: &Event, now: Moment) {
+        match event {
+            Event::Aborting { .. } => self.give_up(),
+            Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
+            Event::Resumed { .. } => self.mode = Mode::Running,
+            Event::Intended { step, attempt, deadline } => {
+                let until = now + self.terms.rate_margin.wait_for(*deadline);
+                let Some(run) = self.steps.get_mut(step) else { return };
+                (run.attempt, run.status) = (*attempt, Status::Resting(until));
+                self.committed |= run.step.action.is_point_of_no_return();
+            }
+            Event::Done { step, how } => self.replay_end(step, Status::Done(how.clone())),
+            Event::Skipped { step, why } => self.replay_end(step, Status::Skipped(why.clone())),
+            Event::Failed { .. } | Event::TookOver | Event::Began { .. } | Event::Ended { .. } => {}
+        }
+    }
+
+    fn replay_end(&mut self, step: &StepId, status: Status) {
+        if let Some(run) = self.steps.get_mut(step) {
+            self.committed |= run.step.action.is_point_of_no_return() && matches!(status, Status::Done(_));
+            run.status = status;
+        }
+    }
+
+    fn load(&mut self, steps: &[Step]) {
+        self.order = steps.iter().map(|step| step.id.clone()).collect();
+        let seed = self.terms.seed;
+        let run = |(index, step): (usize, &Step)| {
+            let delays = ExponentialBuilder::new()
+                .with_min_delay(Duration::from_millis(250))
+                .with_max_delay(Duration::from_secs(10))
+                .with_jitter_seed(seed.wrapping_add(index as u64))
+                .without_max_times()
+                .build();
+            (
+                step.id.clone(),
+                StepRun { step: step.clone(), status: Status::Pending, attempt: 0, since: None, delays },
+            )
+        };
+        self.steps = steps.iter().enumerate().map(run).collect();
+    }
+
+    fn give_up(&mut self) {
+        if !self.aborting {
+            self.aborting = true;
+            self.abort_asked = None;
+            self.load(&abort_steps(&self.plan, self.terms.strategy, self.terms.standby));
+        }
+    }
+
+    pub(crate) fn id(&self) -> &ExecutionId {
+        &self.id
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn is_committed(&self) -> bool {
+        self.committed
+    }
+
+    pub(crate) fn is_aborting(&self) -> bool {
+        self.aborting
+    }
+
+    pub(crate) fn paused(&self) -> Option<&str> {
+        match &self.mode {
+            Mode::Running => None,
+            Mode::Paused(why) => Some(why),
+        }
+    }
+
+    /// The steps and how far they are.
+    pub(crate) fn progress(&self) -> Vec<StepProgress> {
+        self.order.iter().filter_map(|id| self.steps.get(id)).map(progress).collect()
+    }
+
+    // ----- what people say -----
+
+    pub(crate) fn pause(&mut self, why: &str) -> Vec<Want> {
+        if self.paused().is_some() || self.complete {
+            return Vec::new();
+        }
+        self.mode = Mode::Paused(why.to_owned());
+        vec![
+            Want::Journal { event: Event::Paused { why: why.to_owned() }, then: None },
+            Want::Pause { why: why.to_owned(), overdue: false },
+        ]
+    }
+
+    /// Goes on; what failed is tried again.
+    pub(crate) fn resume(&mut self, by: &str) -> Vec<Want> {
+        if self.paused().is_none() {
+            return Vec::new();
+        }
+        self.mode = Mode::Running;
+        for run in self.steps.values_mut() {
+            run.since = None;
+            if matches!(run.status, Status::Failed(_)) {
+                run.status = Status::Pending;
+            }
+        }
+        vec![Want::Journal { event: Event::Resumed { by: by.to_owned() }, then: None }]
+    }
+
+    /// Gives the move up, as soon as no call is open.
+    ///
+    /// # Errors
+    /// Past the point of no return.
+    pub(crate) fn abort(&mut self, why: &str) -> Result<(), String> {
+        if self.committed {
+            return Err(
+                "past the point of no return: forward only, or a new failover that supersedes this one"
+                    .into(),
+            );
+        }
+        if !self.aborting {
+            self.abort_asked = Some(why.to_owned());
+            self.mode = Mode::Running;
+        }
+        Ok(())
+    }
+
+    /// Leaves a step out.
+    ///
+    /// # Errors
+    /// For a step that is not there, is over, or changes the ledger: without it there would be two writers, or none.
+    pub(crate) fn skip(&mut self, id: &StepId, why: &str) -> Result<Vec<Want>, String> {
+        let Some(run) = self.steps.get_mut(id) else { return Err(format!("there is no step {id}")) };
+        if run.status.is_over() {
+            return Err(format!("{id} is over already"));
+        }
+        if run.step.action.changes_ledger() {
+            return Err(format!(
+                "{id} changes the ledger: without it the move would be unsafe or without end"
+            ));
+        }
+        run.status = Status::Skipped(why.to_owned());
+        let event = Event::Skipped { step: id.clone(), why: why.to_owned() };
+        Ok(vec![Want::Journal { event, then: None }])
+    }
+
+    // ----- what happened -----
+
+    /// Begins everything that can begin.
+    pub(crate) fn advance(&mut self, now: Moment) -> Vec<Want> {
+        let mut wants = Vec::new();
+        if self.abort_asked.is_some() && !self.steps.values().any(|run| run.status.is_open()) {
+            let why = self.abort_asked.clone().unwrap_or_default();
+            self.give_up();
+            wants.push(Want::Journal { event: Event::Aborting { why: why.clone() }, then: None });
+            wants.push(Want::Abort { why });
+        }
+        self.overdue(now, &mut wants);
+        if self.paused().is_some() || self.abort_asked.is_some() || self.complete {
+            return wants;
+        }
+        for id in self.order.clone() {
+            self.begin(now, &id, &mut wants);
+        }
+        if self.steps.values().all(|run| run.status.is_over()) {
+            self.complete = true;
+            wants.push(Want::Complete { aborted: self.aborting });
+        }
+        wants
+    }
+
+    fn begin(&mut self, now: Moment, id: &StepId, wants: &mut Vec<Want>) {
+        let over = |id: &StepId| self.steps.get(id).is_none_or(|run| run.status.is_over());
+        let Some(run) = self.steps.get(id) else { return };
+        let ready = match run.status {
+            Status::Pending => run.step.after.iter().all(over),
+            Status::Resting(until) if now < until => {
+                wants.push(Want::WakeAt(until));
+                false
+            }
+            Status::Resting(_) => true,
+            Status::Holding(until) if now < until => {
+                wants.push(Want::WakeAt(until));
+                false
+            }
+            Status::Holding(_) => {
+                let how = "every gate has shut".to_owned();
+                self.done(id, how, wants);
+                // What waits for this step begins in the same round only if it comes later in the order, which it does.
+                return;
+            }
+            _ => false,
+        };
+        if !ready {
+            return;
+        }
+        let action = run.step.action.clone();
+        let deadline = self.call_deadline(run);
+        if let Some(change) = change(&action) {
+            if action.is_point_of_no_return() && !self.committed {
+                self.committed = true;
+                wants.push(Want::Commit);
+            }
+            wants.push(Want::Swap { step: id.clone(), change });
+            self.set(now, id, Status::Swapping);
+        } else if let Some(call) = self.question(&action) {
+            wants.push(Want::Call { step: id.clone(), call, deadline });
+            self.set(now, id, Status::Asking);
+        } else if let Some(call) = self.deed(&action) {
+            self.intend(now, id, call, wants);
+        }
+        if let Some(since) = self.steps.get(id).and_then(|run| run.since) {
+            let limit = self.steps.get(id).map_or(Duration::ZERO, |run| run.step.deadline);
+            wants.push(Want::WakeAt(since + limit));
+        }
+    }
+
+    /// Best effort never holds a step's call open for longer than the step may take.
+    fn call_deadline(&self, run: &StepRun) -> Duration {
+        if run.step.best_effort {
+            self.terms.call_deadline.min(run.step.deadline)
+        } else {
+            self.terms.call_deadline
+        }
+    }
+
+    fn intend(&mut self, now: Moment, id: &StepId, call: Call, wants: &mut Vec<Want>) {
+        let Some(run) = self.steps.get_mut(id) else { return };
+        run.attempt += 1;
+        let attempt = run.attempt;
+        let commits = run.step.action.is_point_of_no_return() && !self.committed;
+        let deadline = self.steps.get(id).map_or(Duration::ZERO, |run| self.call_deadline(run));
+        if commits {
+            self.committed = true;
+            wants.push(Want::Commit);
+        }
+        let event = Event::Intended { step: id.clone(), attempt, deadline };
+        wants.push(Want::Journal { event, then: Some(id.clone()) });
+        self.set(now, id, Status::Journaling(call));
+    }
+
+    /// The intention of a step is durable: the call may go out.
+    pub(crate) fn journaled(&mut self, now: Moment, id: &StepId) -> Vec<Want> {
+        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        let Status::Journaling(call) = run.status.clone() else { return Vec::new() };
+        let deadline = self.call_deadline(run);
+        self.set(now, id, Status::Acting);
+        vec![Want::Call { step: id.clone(), call, deadline }]
+    }
+
+    /// The ledger was changed for a step, or cannot be.
+    pub(crate) fn swapped(&mut self, now: Moment, id: &StepId, result: Result<(), Error>) -> Vec<Want> {
+        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        if run.status != Status::Swapping {
+            return Vec::new();
+        }
+        let sealing = matches!(run.step.action, Action::Seal { .. });
+        let mut wants = Vec::new();
+        match result {
+            Ok(()) if sealing => self.set(now, id, Status::Holding(now + self.terms.seal_wait)),
+            Ok(()) => self.done(id, "the ledger says so".to_owned(), &mut wants),
+            Err(error) => self.failed(now, id, &error, &mut wants),
+        }
+        wants.extend(self.advance(now));
+        wants
+    }
+
+    /// A call of a step was answered.
+    pub(crate) fn replied(&mut self, now: Moment, id: &StepId, reply: Reply) -> Vec<Want> {
+        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        if !matches!(run.status, Status::Asking | Status::Acting) {
+            return Vec::new();
+        }
+        let acting = run.status == Status::Acting;
+        let mut wants = Vec::new();
+        match self.judge(&run.step.action.clone(), reply, acting) {
+            Judgement::Good(how) => self.done(id, how, &mut wants),
+            Judgement::Look => self.set(now, id, Status::Resting(now)),
+            Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),
+            Judgement::Act(call) => self.intend(now, id, call, &mut wants),
+            Judgement::Veto(reason) => self.veto(now, id, &reason, &mut wants),
+            Judgement::Failed(error) => self.failed(now, id, &error, &mut wants),
+        }
+        wants.extend(self.advance(now));
+        wants
+    }
+
+    fn set(&mut self, now: Moment, id: &StepId, status: Status) {
+        if let Some(run) = self.steps.get_mut(id) {
+            run.since.get_or_insert(now);
+            run.status = status;
+        }
+    }
+
+    fn done(&mut self, id: &StepId, how: String, wants: &mut Vec<Want>) {
+        let Some(run) = self.steps.get_mut(id) else { return };
+        run.status = Status::Done(how.clone());
+        wants.push(Want::Journal { event: Event::Done { step: id.clone(), how }, then: None });
+    }
+
+    fn failed(&mut self, now: Moment, id: &StepId, error: &Error, wants: &mut Vec<Want>) {
+        let Some(run) = self.steps.get_mut(id) else { return };
+        let event = Event::Failed { step: id.clone(), attempt: run.attempt, error: error.to_string() };
+        wants.push(Want::Journal { event, then: None });
+        if error.can_retry() {
+            let delay = run.delays.next().unwrap_or(POLL).max(error.retry_after().unwrap_or_default());
+            self.set(now, id, Status::Resting(now + delay));
+        } else if run.step.best_effort {
+            let why = format!("best effort: {error}");
+            run.status = Status::Skipped(why.clone());
+            wants.push(Want::Journal { event: Event::Skipped { step: id.clone(), why }, then: None });
+        } else {
+            run.status = Status::Failed(error.to_string());
+            self.wait_for_person(format!("{id} failed: {error}"), false, wants);
+        }
+    }
+
+    fn veto(&mut self, now: Moment, id: &StepId, reason: &str, wants: &mut Vec<Want>) {
+        let why = format!("vetoed at {id}: {reason}");
+        if self.committed {
+            self.set(now, id, Status::Failed(why.clone()));
+            self.wait_for_person(why, false, wants);
+        } else {
+            self.set(now, id, Status::Failed(why.clone()));
+            self.abort_asked = Some(why);
+        }
+    }
+
+    fn wait_for_person(&mut self, why: String, overdue: bool, wants: &mut Vec<Want>) {
+        if self.paused().is_none() {
+            self.mode = Mode::Paused(why.clone());
+            wants.push(Want::Journal { event: Event::Paused { why: why.clone() }, then: None });
+            wants.push(Want::Pause { why, overdue });
+        }
+    }
+
+    /// Best effort ends at its deadline; everything else then needs a person.
+    fn overdue(&mut self, now: Moment, wants: &mut Vec<Want>) {
+        let late: Vec<StepId> = self
+            .steps
+            .iter()
+            .filter(|(_, run)| {
+                !run.status.is_over() && !matches!(run.status, Status::Holding(_) | Status::Failed(_))
+            })
+            .filter(|(_, run)| run.since.is_some_and(|since| now >= since + run.step.deadline))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in late {
+            let Some(run) = self.steps.get_mut(&id) else { continue };
+            if run.step.best_effort {
+                let why = format!("best effort: not done within {:?}", run.step.deadline);
+                run.status = Status::Skipped(why.clone());
+                wants.push(Want::Journal { event: Event::Skipped { step: id, why }, then: None });
+            } else {
+                let why = format!("{id} is not done within {:?}", run.step.deadline);
+                self.wait_for_person(why, true, wants);
+            }
+        }
+    }
+
+    // ----- what each action asks and does -----
+
+    /// The question that says whether the action is still needed; `None` for one that is simply done.
+    fn question(&self, action: &Action) -> Option<Call> {
+        Some(match action {
+            Action::Ask { point } => Call::Ask {
+                question: HookQuestion {
+                    point: *point,
+                    group: self.group.clone(),
+                    execution: self.id.clone(),
+                    from: self.plan.from.clone(),
+                    to: self.plan.to.clone(),
+                },
+            },
+            Action::Drain { store, from, to, .. } => Call::Drained {
+                store: store.clone(),
+                barrier: Barrier {
+                    execution: self.id.clone(),
+                    epoch: self.plan.epoch,
+                    from: from.clone(),
+                    to: to.clone(),
+                },
+            },
+            Action::Scale { scaler, region, .. } => {
+                Call::Capacity { scaler: scaler.clone(), region: region.clone() }
+            }
+            Action::Promote { store, .. } | Action::Verify { store, .. } => {
+                Call::Status { store: store.clone() }
+            }
+            Action::Shift { router, .. } => Call::Routing { router: router.clone() },
+            Action::Converge { router, weights } => {
+                Call::Converged { router: router.clone(), weights: weights.clone() }
+            }
+            Action::Validate { check, region } => {
+                Call::Assess { check: check.clone(), region: region.clone() }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The call of an action that is simply done, being idempotent.
+    fn deed(&self, action: &Action) -> Option<Call> {
+        let epoch = self.epoch;
+        match action {
+            Action::Fence { store, region } => {
+                Some(Call::Fence { store: store.clone(), region: region.clone(), epoch })
+            }
+            Action::Unfence { store, region } => {
+                Some(Call::Unfence { store: store.clone(), region: region.clone(), epoch })
+            }
+            _ => None,
+        }
+    }
+
+    fn judge(&self, action: &Action, reply: Reply, acting: bool) -> Judgement {
+        match (action, reply) {
+            (_, Reply::Fence(Ok(Fence::Confirmed))) => Judgement::Good("confirmed by the store".into()),
+            (_, Reply::Fence(Ok(Fence::Requested { why }))) => Judgement::Failed(Error::new(
+                ErrorKind::Unavailable,
+                "fence",
+                format!("not confirmed: {why}"),
+            )),
+            (_, Reply::Unfence(Ok(()))) => Judgement::Good("accepted by the store".into()),
+            (_, Reply::Promote(Ok(())) | Reply::Shift(Ok(())) | Reply::Scale(Ok(()))) if acting => {
+                Judgement::Look
+            }
+            (_, Reply::Ask(Ok(HookAnswer::Allow))) => Judgement::Good("no veto".into()),
+            (_, Reply::Ask(Ok(HookAnswer::Veto { reason }))) => Judgement::Veto(reason),
+            (Action::Drain { unproven, .. }, Reply::Drained(Ok(drained))) => {
+                judge_drained(*unproven, drained)
+            }
+            (Action::Scale { scaler, region, target }, Reply::Capacity(Ok(capacity))) => {
+                let wanted = target.units(capacity.full);
+                if capacity.requested != wanted {
+                    let (scaler, region) = (scaler.clone(), region.clone());
+                    return Judgement::Act(Call::Scale {
+                        scaler,
+                        region,
+                        target: *target,
+                        epoch: self.epoch,
+                    });
+                }
+                if capacity.ready < wanted {
+                    return Judgement::Wait;
+                }
+                Judgement::Good(format!("{} {} ready", capacity.ready, capacity.unit))
+            }
+            (Action::Promote { store, region, promotion }, Reply::Status(Ok(status))) => {
+                if status.replicas.get(region).is_some_and(|replica| replica.role == Role::Writer) {
+                    return Judgement::Good(format!("{region} is the writer"));
+                }
+                let (store, region) = (store.clone(), region.clone());
+                Judgement::Act(Call::Promote { store, region, promotion: *promotion, epoch: self.epoch })
+            }
+            (Action::Verify { region, .. }, Reply::Status(Ok(status))) => {
+                match status.replicas.get(region).map(|replica| replica.role) {
+                    Some(Role::Writer) => Judgement::Good(format!("{region} takes writes")),
+                    _ => Judgement::Wait,
+                }
+            }
+            (Action::Shift { router, weights, urgency }, Reply::Routing(Ok(routing))) => {
+                if routing.weights.same_shares(weights) {
+                    return Judgement::Good(format!("the routing is {}", routing.weights));
+                }
+                let shift = Shift {
+                    weights: weights.clone(),
+                    epoch: self.epoch,
+                    urgency: *urgency,
+                    based_on: routing.version,
+                };
+                Judgement::Act(Call::Shift { router: router.clone(), shift })
+            }
+            (Action::Converge { .. }, Reply::Converged(Ok(convergence))) => match convergence {
+                Convergence::Converged { how } => Judgement::Good(how),
+                Convergence::NotYet { .. } => Judgement::Wait,
+            },
+            (Action::Validate { .. }, Reply::Assess(Ok(assessment))) => match assessment.fitness {
+                Fitness::Fit => Judgement::Good(assessment.why),
+                _ => Judgement::Wait,
+            },
+            (_, reply) => Judgement::Failed(failure(reply)),
+        }
+    }
+}
+
+enum Judgement {
+    /// The step is done.
+    Good(String),
+    /// Look again at once.
+    Look,
+    /// Look again a little later.
+    Wait,
+    /// Journal the intention, then make this call.
+    Act(Call),
+    Veto(String),
+    Failed(Error),
+}
+
+fn judge_drained(unproven: bool, drained: Drained) -> Judgement {
+    match drained {
+        Drained::Proven { how } => Judgement::Good(format!("proven: {how}")),
+        Drained::NotYet { .. } => Judgement::Wait,
+        Drained::CannotProve { why } if unproven => {
+            Judgement::Good(format!("not proven, and accepted: {why}"))
+        }
+        Drained::CannotProve { why } => {
+            let message = format!("it cannot be proven that nothing is missing: {why}");
+            Judgement::Failed(
+                Error::new(ErrorKind::Unsupported, "drain", message)
+                    .with_advice("abort, or plan again with --max-loss unbounded"),
+            )
+        }
+    }
+}
+
+/// The error in a reply, or the error that it is no answer to what was asked.
+fn failure(reply: Reply) -> Error {
+    let error = match reply {
+        Reply::Load(Err(error)) | Reply::Store(Err(error)) | Reply::Status(Err(error)) => Some(error),
+        Reply::Drained(Err(error)) | Reply::Promote(Err(error)) | Reply::Fence(Err(error)) => Some(error),
+        Reply::Unfence(Err(error)) | Reply::Routing(Err(error)) | Reply::Shift(Err(error)) => Some(error),
+        Reply::Converged(Err(error)) | Reply::Capacity(Err(error)) | Reply::Scale(Err(error)) => Some(error),
+        Reply::Assess(Err(error)) | Reply::Ask(Err(error)) | Reply::Notify(Err(error)) => Some(error),
+        _ => None,
+    };
+    error.unwrap_or_else(|| {
+        Error::new(ErrorKind::Unexpected, "carry out a step", "the answer fits no question")
+    })
+}
+
+fn change(action: &Action) -> Option<Change> {
+    match action {
+        Action::Seal { regions } => Some(Change::Seal(regions.clone())),
+        Action::Open { region } => Some(Change::Open(region.clone())),
+        Action::Leave { region } => Some(Change::Leave(region.clone())),
+        Action::Reopen { .. } => Some(Change::Reopen),
+        _ => None,
+    }
+}
+
+fn progress(run: &StepRun) -> StepProgress {
+    let (status, why) = match &run.status {
+        Status::Pending => ("waiting", String::new()),
+        Status::Done(how) => ("done", how.clone()),
+        Status::Skipped(why) => ("skipped", why.clone()),
+        Status::Failed(why) => ("failed", why.clone()),
+        Status::Holding(_) => ("working", "waiting until every gate has shut".to_owned()),
+        _ => ("working", String::new()),
+    };
+    let Step { id, phase, action, .. } = &run.step;
+    StepProgress { step: id.clone(), phase: *phase, what: action.describe(), status, why }
+}
