@@ -82,6 +82,13 @@ pub async fn connect(deployment: &Deployment, config: &SdkConfig) -> Result<Conn
         let message = format!("{} is a region of {}, not of aws", region.name, region.provider);
         problems.push(Problem::new("regions", message).with_advice("connect it with that cloud's crate"));
     }
+    if config.credentials_provider().is_none() {
+        let advice =
+            "load the configuration with `aws_config::load_defaults`, or give it a credentials provider";
+        problems.push(
+            Problem::new("", "the SDK's configuration has no credentials provider").with_advice(advice),
+        );
+    }
     let witness = read_witness(&spec.witness, &mut problems);
     let deadline = spec.policy.timing.call_deadline;
     let regions = deployment.regions().chain(witness.as_ref().map(|(region, _)| region));
