@@ -18,6 +18,7 @@ use crate::name::{ActorId, DeploymentName, ExecutionId, GroupName, Region};
 use crate::plan::Move;
 
 mod memory;
+mod property;
 mod rule;
 mod runner;
 
