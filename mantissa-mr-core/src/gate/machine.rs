@@ -178,7 +178,7 @@ impl GateMachine {
     }
 
     /// Changes what is known, and counts an opening if that opened the gate, or opened it on other terms.
-    fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
+    pub(super) fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
         let promise = |opening: Opening| (opening.epoch, opening.write_deadline, opening.rate_margin);
         let before = self.view.open_at(now).map(promise);
         change(&mut self.view);
