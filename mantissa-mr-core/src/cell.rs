@@ -5,7 +5,29 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+
+pub mod file;
+pub mod memory;
+
+pub use file::FileCells;
+pub use memory::MemoryCells;
+
+/// The longest value, in bytes, that every implementation takes. The smallest limit of the clouds' storages is
+/// DynamoDB's 400 KB for an item, names included.
+pub const MAX_VALUE: usize = 256 * 1024;
+
+/// Refuses a value that is longer than [`MAX_VALUE`]; for implementations, before they send it.
+///
+/// # Errors
+/// `InvalidInput`; nothing was sent.
+pub fn check_value(name: &CellName, value: &[u8]) -> Result<()> {
+    if value.len() <= MAX_VALUE {
+        return Ok(());
+    }
+    let message = format!("a cell holds at most {MAX_VALUE} bytes, this value has {}", value.len());
+    Err(Error::new(ErrorKind::InvalidInput, "store a cell", message).on(name))
+}
 
 /// Named registers with compare-and-swap.
 ///
@@ -23,12 +45,16 @@ pub trait CellStore: fmt::Debug + Send + Sync + 'static {
     fn durability(&self) -> CellDurability;
 
     /// Reads a cell; `None` if it was never stored.
+    ///
+    /// # Errors
+    /// `Corrupt` for content that this library did not write; never `None` for a cell that cannot be read.
     async fn load(&self, name: &CellName) -> Result<Option<Cell>>;
 
     /// Writes a cell if it is in the expected state.
     ///
     /// # Errors
-    /// Only for a request that certainly was not and will not be applied, such as one that the credentials forbid.
+    /// Only for a request that certainly was not and will not be applied, such as one that the credentials forbid, or a
+    /// value longer than [`MAX_VALUE`] (`InvalidInput`).
     async fn store(&self, name: &CellName, expected: &Expected, value: &[u8]) -> Result<StoreOutcome>;
 }
 
@@ -102,6 +128,21 @@ pub enum Expected {
     Absent,
     /// In this state.
     Version(CellVersion),
+}
+
+impl Expected {
+    /// The state of a cell as read.
+    pub fn of(cell: Option<&Cell>) -> Self {
+        cell.map_or(Self::Absent, |cell| Self::Version(cell.version.clone()))
+    }
+
+    /// Whether a cell in this state (`None`: never stored) is in the expected one.
+    pub fn holds(&self, current: Option<&CellVersion>) -> bool {
+        match self {
+            Self::Absent => current.is_none(),
+            Self::Version(version) => current == Some(version),
+        }
+    }
 }
 
 /// What became of a store.

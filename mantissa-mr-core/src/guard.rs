@@ -157,3 +157,6 @@ pub struct Waiver {
     /// Not after this.
     pub expires: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

@@ -413,3 +413,6 @@ impl Plan {
         self.steps.iter().find(|step| step.id == *id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,125 +1,208 @@
-//! The checks of a deployment: all of them run, and all that is wrong is said at once.
+//! The rules of a deployment: all of them run, and all that is wrong is said at once.
+//!
+//! A rule runs where all that it reads is there, so that the loader can ask about the readable parts of files whose
+//! other parts are broken. The field that a problem names is a path (`policy.gate.trust`, `groups.logs.tier.rto`) in
+//! which things that have a name stand by it: the loader finds the place in the file by that path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Automatic, DeploymentSpec, GroupSpec, Policy, Strategy};
+use super::{
+    Automatic, DeploymentSpec, GroupSpec, Policy, RegionSpec, ResourceSpec, Settings, VantageSpec,
+    WitnessSpec, spoken,
+};
+use crate::name::{FailureDomain, Region};
 use crate::problem::Problem;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-pub(super) fn problems(spec: &DeploymentSpec) -> Vec<Problem> {
+/// The parts of a deployment that could be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Parts<'a> {
+    pub(crate) preferred: Option<&'a Region>,
+    pub(crate) regions: Option<&'a [RegionSpec]>,
+    pub(crate) witness: Option<&'a WitnessSpec>,
+    pub(crate) vantages: Option<&'a [VantageSpec]>,
+    pub(crate) policy: Option<&'a Policy>,
+    pub(crate) groups: Option<&'a [GroupSpec]>,
+}
+
+impl<'a> From<&'a DeploymentSpec> for Parts<'a> {
+    fn from(spec: &'a DeploymentSpec) -> Self {
+        Self {
+            preferred: Some(&spec.preferred),
+            regions: Some(&spec.regions),
+            witness: Some(&spec.witness),
+            vantages: Some(&spec.vantages),
+            policy: Some(&spec.policy),
+            groups: Some(&spec.groups),
+        }
+    }
+}
+
+pub(crate) fn problems(parts: Parts<'_>) -> Vec<Problem> {
     let mut found = Vec::new();
-    regions(spec, &mut found);
-    witness(spec, &mut found);
-    vantages(spec, &mut found);
-    policy(&spec.policy, &mut found);
-    groups(spec, &mut found);
+    if let Some(all) = parts.regions {
+        regions(all, &mut found);
+    }
+    if let (Some(name), Some(all)) = (parts.preferred, parts.regions) {
+        preferred(name, all, &mut found);
+    }
+    if let Some(spec) = parts.witness {
+        witness(spec, parts.regions, &mut found);
+    }
+    if let Some(all) = parts.vantages {
+        vantages(all, parts.policy, &mut found);
+    }
+    if let Some(policy) = parts.policy {
+        spans(policy, &mut found);
+        orders(policy, &mut found);
+        numbers(policy, &mut found);
+    }
+    if let Some(all) = parts.groups {
+        groups(all, parts.regions, &mut found);
+    }
     found
 }
 
-fn regions(spec: &DeploymentSpec, found: &mut Vec<Problem>) {
+fn regions(regions: &[RegionSpec], found: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
-    for region in &spec.regions {
+    for region in regions {
         if !seen.insert(&region.name) {
             let message = format!("region {} is named twice", region.name);
-            found.push(Problem::new("regions", message).with_advice("a region cannot stand by for itself"));
+            let problem = Problem::new(format!("regions.{}", region.name), message);
+            found.push(problem.with_advice("a region cannot stand by for itself"));
         }
     }
     if seen.len() < 2 {
         found.push(Problem::new("regions", "a deployment needs at least two different regions"));
     }
-    if !seen.contains(&spec.preferred) {
-        let message = format!("{} is not one of the regions ({})", spec.preferred, list(&seen));
+}
+
+fn preferred(preferred: &Region, regions: &[RegionSpec], found: &mut Vec<Problem>) {
+    if !has(regions, preferred) {
+        let message = format!("{preferred} is not one of the regions ({})", names(regions));
         found.push(Problem::new("preferred", message));
     }
 }
 
-fn witness(spec: &DeploymentSpec, found: &mut Vec<Problem>) {
-    let Some(region) = &spec.witness.region else { return };
-    if spec.regions.iter().any(|other| other.name == *region) {
+fn witness(witness: &WitnessSpec, regions: Option<&[RegionSpec]>, found: &mut Vec<Problem>) {
+    if witness.kind.is_empty() {
+        found.push(Problem::new("witness.kind", "names no implementation"));
+    }
+    unfilled("witness.kind", &witness.kind, found);
+    settings("witness.settings", &witness.settings, found);
+    let (Some(region), Some(regions)) = (&witness.region, regions) else { return };
+    if has(regions, region) {
         let message = format!("the witness is in {region}, which is one of the regions that it must outlive");
         found.push(Problem::new("witness.region", message).with_advice("put it in a third region"));
     }
 }
 
-fn vantages(spec: &DeploymentSpec, found: &mut Vec<Problem>) {
+fn vantages(vantages: &[VantageSpec], policy: Option<&Policy>, found: &mut Vec<Problem>) {
     let mut names = BTreeSet::new();
-    for vantage in &spec.vantages {
+    for vantage in vantages {
         if !names.insert(&vantage.name) {
-            found.push(Problem::new("vantages", format!("vantage {} is named twice", vantage.name)));
+            let message = format!("vantage {} is named twice", vantage.name);
+            found.push(Problem::new(format!("vantages.{}", vantage.name), message));
         }
     }
-    let domains: BTreeSet<_> = spec.vantages.iter().map(|vantage| &vantage.failure_domain).collect();
-    if spec.policy.automatic == Automatic::On && (domains.len() < 3 || spec.vantages.len() < 3) {
+    let domains = failure_domains(vantages).len();
+    if policy.is_some_and(|policy| policy.automatic == Automatic::On) && (domains < 3 || vantages.len() < 3) {
         let message = format!(
-            "automatic moves need at least three vantages in three failure domains; there are {} in {}",
-            spec.vantages.len(),
-            domains.len()
+            "automatic moves need at least three vantages in three failure domains; there are {} in {domains}",
+            vantages.len()
         );
-        found.push(
-            Problem::new("vantages", message).with_advice("or set policy.automatic to `propose` or `off`"),
-        );
+        let problem = Problem::new("vantages", message);
+        found.push(problem.with_advice("or set policy.automatic to `propose` or `off`"));
     }
 }
 
-fn policy(policy: &Policy, found: &mut Vec<Problem>) {
-    let timing = &policy.timing;
-    let spans = [
-        ("gate.trust", policy.gate.trust),
-        ("gate.write-deadline", policy.gate.write_deadline),
-        ("detection.interval", policy.detection.interval),
-        ("detection.probe-deadline", policy.detection.probe_deadline),
-        ("timing.lease", timing.lease),
-        ("timing.beat", timing.beat),
-        ("timing.observe", timing.observe),
-        ("timing.call-deadline", timing.call_deadline),
-        ("timing.fence-deadline", timing.fence_deadline),
-        ("timing.approval", timing.approval),
-        ("velocity.window", policy.velocity.window),
-    ];
-    for (field, span) in spans {
-        let field = format!("policy.{field}");
-        if span.is_zero() {
-            found.push(Problem::new(field, "must be longer than zero"));
-        } else if span > DAY {
-            found.push(Problem::new(field, format!("{span:?} is absurd: more than a day")));
-        }
+/// Each span of the policy within its limits.
+fn spans(policy: &Policy, found: &mut Vec<Problem>) {
+    let (gate, detection, timing) = (&policy.gate, &policy.detection, &policy.timing);
+    for (field, span) in [
+        ("policy.gate.trust", gate.trust),
+        ("policy.gate.write-deadline", gate.write_deadline),
+        ("policy.detection.interval", detection.interval),
+        ("policy.detection.probe-deadline", detection.probe_deadline),
+        ("policy.timing.lease", timing.lease),
+        ("policy.timing.beat", timing.beat),
+        ("policy.timing.observe", timing.observe),
+        ("policy.timing.call-deadline", timing.call_deadline),
+        ("policy.timing.fence-deadline", timing.fence_deadline),
+        ("policy.timing.approval", timing.approval),
+        ("policy.velocity.window", policy.velocity.window),
+    ] {
+        not_zero(field, span, found);
+        at_most(field, span, DAY, "a day", found);
     }
-    let shorter = [
-        ("gate.write-deadline", policy.gate.write_deadline, "gate.trust", policy.gate.trust),
-        ("timing.beat", timing.beat.saturating_mul(3), "three beats in timing.lease", timing.lease),
-    ];
-    for (field, span, limit, most) in shorter {
-        if span >= most.saturating_add(Duration::from_nanos(u64::from(field == "timing.beat"))) {
-            let message = format!("{span:?} does not fit: {limit} is {most:?}");
-            found.push(Problem::new(format!("policy.{field}"), message));
-        }
+    // Zero is allowed here: no pause is a choice, if a bold one.
+    for (field, span) in [
+        ("policy.timing.cool-down", timing.cool_down),
+        ("policy.timing.failback-after", timing.failback_after),
+    ] {
+        at_most(field, span, MONTH, "30 days", found);
     }
+}
+
+/// The spans of the policy against each other.
+fn orders(policy: &Policy, found: &mut Vec<Problem>) {
+    let (gate, detection, timing) = (&policy.gate, &policy.detection, &policy.timing);
+    if gate.write_deadline >= gate.trust {
+        let message = format!(
+            "{} leaves no time to write: it must be shorter than gate.trust, which is {}",
+            spoken(gate.write_deadline),
+            spoken(gate.trust)
+        );
+        found.push(Problem::new("policy.gate.write-deadline", message));
+    }
+    if timing.beat.saturating_mul(3) > timing.lease {
+        let message = format!(
+            "{} is too long: three beats must fit into timing.lease, which is {}",
+            spoken(timing.beat),
+            spoken(timing.lease)
+        );
+        found.push(Problem::new("policy.timing.beat", message));
+    }
+    if detection.probe_deadline > detection.interval {
+        let message = format!(
+            "{} is too long: a probe must end before the next one starts, detection.interval is {}",
+            spoken(detection.probe_deadline),
+            spoken(detection.interval)
+        );
+        found.push(Problem::new("policy.detection.probe-deadline", message));
+    }
+}
+
+fn numbers(policy: &Policy, found: &mut Vec<Problem>) {
     if policy.gate.rate_margin.ppm > 500_000 {
-        found.push(Problem::new("policy.gate.rate-margin", "more than half: clocks do not differ that much"));
+        let message = "more than half: clocks do not differ that much";
+        found.push(Problem::new("policy.gate.rate-margin.ppm", message));
     }
     for (field, count) in [
-        ("detection.failures", policy.detection.failures),
-        ("detection.recoveries", policy.detection.recoveries),
-        ("velocity.moves", policy.velocity.moves),
+        ("policy.detection.failures", policy.detection.failures),
+        ("policy.detection.recoveries", policy.detection.recoveries),
+        ("policy.velocity.moves", policy.velocity.moves),
     ] {
-        if count == 0 || count > 1_000 {
-            found.push(Problem::new(format!("policy.{field}"), format!("{count} is not between 1 and 1000")));
+        if !(1..=1_000).contains(&count) {
+            found.push(Problem::new(field, format!("{count} is not between 1 and 1000")));
         }
     }
 }
 
-fn groups(spec: &DeploymentSpec, found: &mut Vec<Problem>) {
-    if spec.groups.is_empty() {
+fn groups(groups: &[GroupSpec], regions: Option<&[RegionSpec]>, found: &mut Vec<Problem>) {
+    if groups.is_empty() {
         found.push(Problem::new("groups", "a deployment needs at least one group"));
     }
     let mut names = BTreeSet::new();
     let mut resources = BTreeSet::new();
     let mut units: BTreeMap<&str, &GroupSpec> = BTreeMap::new();
-    for group in &spec.groups {
+    for group in groups {
         if !names.insert(&group.name) {
-            found.push(Problem::new("groups", format!("group {} is named twice", group.name)));
+            let message = format!("group {} is named twice", group.name);
+            found.push(Problem::new(format!("groups.{}", group.name), message));
         }
         objectives(group, found);
         for (list, resource) in group.resources() {
@@ -127,78 +210,119 @@ fn groups(spec: &DeploymentSpec, found: &mut Vec<Problem>) {
             if !resources.insert(&resource.name) {
                 found.push(Problem::new(&field, "another resource has the same name"));
             }
-            for region in resource.regions.keys() {
-                if !spec.regions.iter().any(|known| known.name == *region) {
-                    let message = format!("{region} is not one of the regions");
-                    found.push(Problem::new(format!("{field}.regions"), message));
-                }
-            }
+            self::resource(&field, resource, regions, found);
             if list == "checks" {
                 continue;
             }
-            match units.get(resource.unit()) {
-                Some(owner) if owner.name != group.name => {
-                    let message = format!(
-                        "groups {} and {} share `{}`, which fails over as a whole",
-                        owner.name,
-                        group.name,
-                        resource.unit()
-                    );
-                    let advice = "put both groups' resources into one group";
-                    found.push(Problem::new(field, message).with_advice(advice));
-                }
-                _ => {
-                    units.insert(resource.unit(), group);
-                }
+            let owner = *units.entry(resource.unit()).or_insert(group);
+            if owner.name != group.name {
+                found.push(shared_unit(field, resource, owner, group));
             }
         }
     }
+}
+
+fn resource(field: &str, resource: &ResourceSpec, regions: Option<&[RegionSpec]>, found: &mut Vec<Problem>) {
+    if resource.kind.is_empty() {
+        found.push(Problem::new(format!("{field}.kind"), "names no implementation"));
+    }
+    if resource.failover_unit.as_ref().is_some_and(String::is_empty) {
+        let problem = Problem::new(format!("{field}.failover-unit"), "is empty");
+        found.push(problem.with_advice("leave it out if the resource fails over by itself"));
+    }
+    unfilled(&format!("{field}.kind"), &resource.kind, found);
+    unfilled(&format!("{field}.failover-unit"), resource.unit(), found);
+    settings(&format!("{field}.settings"), &resource.settings, found);
+    for (region, of_region) in &resource.regions {
+        settings(&format!("{field}.regions.{region}"), of_region, found);
+    }
+    let Some(regions) = regions else { return };
+    for region in resource.regions.keys().filter(|region| !has(regions, region)) {
+        let message = format!("{region} is not one of the regions ({})", names(regions));
+        found.push(Problem::new(format!("{field}.regions.{region}"), message));
+    }
+}
+
+fn settings(field: &str, settings: &Settings, found: &mut Vec<Problem>) {
+    for (key, value) in settings {
+        setting(&format!("{field}.{key}"), value, found);
+    }
+}
+
+fn setting(field: &str, value: &toml::Value, found: &mut Vec<Problem>) {
+    match value {
+        toml::Value::String(text) => unfilled(field, text, found),
+        toml::Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                let name = value.get("name").and_then(toml::Value::as_str);
+                let part = name.map_or_else(|| index.to_string(), str::to_owned);
+                setting(&format!("{field}.{part}"), value, found);
+            }
+        }
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                setting(&format!("{field}.{key}"), value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A template that reached this point would be taken by its letters.
+fn unfilled(field: &str, text: &str, found: &mut Vec<Problem>) {
+    if text.contains("${") {
+        let problem = Problem::new(field, "holds `${`, which nothing fills in");
+        found.push(
+            problem.with_advice("in an overlay, { variable = \"name\" } is the value of a tfvars variable"),
+        );
+    }
+}
+
+fn shared_unit(field: String, resource: &ResourceSpec, owner: &GroupSpec, group: &GroupSpec) -> Problem {
+    let (owner, group, unit) = (&owner.name, &group.name, resource.unit());
+    let message = format!("groups {owner} and {group} share `{unit}`, which fails over as a whole");
+    Problem::new(field, message).with_advice("put both groups' resources into one group")
 }
 
 fn objectives(group: &GroupSpec, found: &mut Vec<Problem>) {
     let tier = group.tier.tier();
     let field = |name: &str| format!("groups.{}.tier.{name}", group.name);
-    for (name, span, zero_is_fine) in
-        [("rpo", tier.rpo, true), ("rto", tier.rto, false), ("hold", tier.hold, false)]
-    {
-        if span.is_zero() && !zero_is_fine {
-            found.push(Problem::new(field(name), "must be longer than zero"));
-        } else if span > DAY.saturating_mul(30) {
-            found.push(Problem::new(field(name), format!("{span:?} is absurd: more than 30 days")));
-        }
+    not_zero(&field("rto"), tier.rto, found);
+    not_zero(&field("hold"), tier.hold, found);
+    for (name, span) in [("rpo", tier.rpo), ("rto", tier.rto), ("hold", tier.hold)] {
+        at_most(&field(name), span, MONTH, "30 days", found);
     }
     if tier.hold >= tier.rto && !tier.rto.is_zero() {
-        found.push(Problem::new(field("hold"), "the hold alone would use up the recovery time"));
-    }
-}
-
-pub(super) fn warnings(spec: &DeploymentSpec) -> Vec<String> {
-    let mut found = Vec::new();
-    for group in &spec.groups {
-        let tier = group.tier.tier();
-        if tier.strategy != spec.strategy {
-            found.push(format!(
-                "group {}: its tier asks for {}, the deployment is {}",
-                group.name, tier.strategy, spec.strategy
-            ));
-        }
-        if spec.strategy == Strategy::ActivePassive && group.stores.is_empty() {
-            found.push(format!("group {} has no store: nothing is promoted or drained", group.name));
-        }
-    }
-    if let Some(region) = &spec.witness.region {
-        found.push(format!(
-            "the witness is in one region ({region}): while it is down the gates shut after the trust, and nothing moves"
-        ));
-    }
-    if spec.vantages.len() < 3 {
-        found.push(
-            "fewer than three vantages: no region is ever called unfit, nothing moves by itself".into(),
+        let message = format!(
+            "{} would use up the recovery time alone: rto is {}",
+            spoken(tier.hold),
+            spoken(tier.rto)
         );
+        found.push(Problem::new(field("hold"), message));
     }
-    found
 }
 
-fn list(names: &BTreeSet<&crate::name::Region>) -> String {
-    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+fn not_zero(field: &str, span: Duration, found: &mut Vec<Problem>) {
+    if span.is_zero() {
+        found.push(Problem::new(field, "must be longer than zero"));
+    }
+}
+
+fn at_most(field: &str, span: Duration, most: Duration, in_words: &str, found: &mut Vec<Problem>) {
+    if span > most {
+        found.push(Problem::new(field, format!("{} is absurd: more than {in_words}", spoken(span))));
+    }
+}
+
+fn has(regions: &[RegionSpec], name: &Region) -> bool {
+    regions.iter().any(|region| region.name == *name)
+}
+
+fn names(regions: &[RegionSpec]) -> String {
+    let names: BTreeSet<&str> = regions.iter().map(|region| region.name.as_str()).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+pub(super) fn failure_domains(vantages: &[VantageSpec]) -> BTreeSet<&FailureDomain> {
+    vantages.iter().map(|vantage| &vantage.failure_domain).collect()
 }

@@ -23,6 +23,9 @@ pub(crate) struct Draft<'a> {
     pub(crate) waivers: &'a [Waiver],
 }
 
+/// What one guard looks at.
+type Ask = fn(&Situation<'_>, &Draft<'_>) -> Finding;
+
 enum Finding {
     Pass(String),
     NotApplicable(String),
@@ -33,7 +36,7 @@ use Finding::{NotApplicable, Pass, Refuse};
 
 /// Asks every guard; none is left out, whatever the others say.
 pub(crate) fn evaluate(situation: &Situation<'_>, draft: &Draft<'_>) -> Vec<GuardAnswer> {
-    let guards: [(Guard, fn(&Situation<'_>, &Draft<'_>) -> Finding); 13] = [
+    let guards: [(Guard, Ask); 13] = [
         (Guard::Alone, alone),
         (Guard::Admission, admission),
         (Guard::Quorum, quorum),

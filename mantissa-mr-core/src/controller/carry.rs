@@ -1,0 +1,621 @@
+//! Deciding, beginning an execution, and doing for it what it wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lease::Purpose;
+use super::{Controller, Ending, Happening, Mandate, Tag};
+use crate::call::{Call, Reply};
+use crate::cell::{Expected, StoreOutcome};
+use crate::decide::{Decision, decide};
+use crate::deployment::Writers;
+use crate::error::{Error, ErrorKind};
+use crate::execute::{Execution, Terms, Want};
+use crate::facts::RecentMoves;
+use crate::guard::Initiator;
+use crate::journal::{Event, Record};
+use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, OrderKind, Outcome, Proposal, Running};
+use crate::name::{ExecutionId, Region, StepId};
+use crate::notify::Severity;
+use crate::plan::{Move, Plan, PlanHash};
+use crate::report::Report;
+use crate::state::Trigger;
+use crate::store::LossBound;
+use crate::traffic::Urgency;
+
+/// From one decision to the next.
+const DECIDE: Duration = Duration::from_secs(1);
+
+/// What is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// A plan that is being begun.
+    begin: Option<Begin>,
+    /// A plan that is being loaded, and what for.
+    load: Option<(PlanHash, LoadFor)>,
+    /// Orders that were taken and are being crossed out.
+    orders: Vec<Order>,
+    /// The execution is over and is being ended in the ledger.
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Debug)]
+struct Begin {
+    plan: Arc<Plan>,
+    by_itself: bool,
+}
+
+#[derive(Clone, Debug)]
+enum LoadFor {
+    /// Going on with what is under way.
+    Resume(Running),
+    /// Carrying out what a person approved.
+    Approved,
+}
+
+impl Controller {
+    // ----- after a take-over -----
+
+    /// The journal was read, and this actor's name is in it.
+    pub(super) fn took_over(&mut self) {
+        let Some(ledger) = self.view.ledger().cloned() else { return };
+        self.lead();
+        match (&ledger.execution, self.settings.mandate.clone()) {
+            (Some(_), Mandate::Carry(plan)) | (None, Mandate::Carry(plan)) => self.start(plan, false),
+            (Some(running), _) => {
+                self.pending.load = Some((running.plan.clone(), LoadFor::Resume(running.clone())));
+                self.load_plan(&running.plan.clone());
+            }
+            (None, Mandate::Finish { .. }) => {
+                self.finish_mandate(Ending::Refused(
+                    "nothing is under way: there is nothing to resume".into(),
+                ));
+            }
+            (None, Mandate::Watch) => {}
+        }
+    }
+
+    fn load_plan(&mut self, hash: &PlanHash) {
+        let deadline = self.timing().call_deadline;
+        self.call(Tag::PlanLoad(hash.clone()), Call::Load { cell: self.cells.plan(hash) }, deadline);
+    }
+
+    pub(super) fn plan_loaded(&mut self, hash: &PlanHash, reply: Reply) {
+        if self.pending.load.as_ref().is_none_or(|(wanted, _)| wanted != hash)
+            || self.role.leading().is_none()
+        {
+            return;
+        }
+        let corrupt = |message: String| {
+            Error::new(ErrorKind::Corrupt, "read a plan", message)
+                .on(hash)
+                .with_advice("nothing is done until a person has looked; `abort` is still possible")
+        };
+        let plan = match reply {
+            Reply::Load(Ok(Some(cell))) => serde_json::from_slice::<Plan>(&cell.value)
+                .map_err(|error| corrupt(error.to_string()))
+                .and_then(|plan| {
+                    if plan.hash() == *hash { Ok(plan) } else { Err(corrupt("its hash is another".into())) }
+                }),
+            Reply::Load(Ok(None)) => Err(corrupt("it is not there".into())),
+            Reply::Load(Err(error)) if error.can_retry() => {
+                let call = Call::Load { cell: self.cells.plan(hash) };
+                return self.call_again(Tag::PlanLoad(hash.clone()), call);
+            }
+            Reply::Load(Err(error)) => Err(error),
+            _ => return,
+        };
+        let Some((_, purpose)) = self.pending.load.take() else { return };
+        match (plan, purpose) {
+            (Ok(plan), LoadFor::Resume(running)) => self.go_on(&running, Arc::new(plan)),
+            (Ok(plan), LoadFor::Approved) => self.start(Arc::new(plan), false),
+            (Err(error), _) => {
+                self.tell(Happening::Trouble(error.to_string()));
+                self.notify(Severity::Critical, error.to_string());
+                self.finish_mandate(Ending::Failed(error));
+            }
+        }
+    }
+
+    /// Goes on with an execution that somebody else began.
+    fn go_on(&mut self, running: &Running, plan: Arc<Plan>) {
+        let Some(ledger) = self.view.ledger() else { return };
+        let epoch = move_epoch(ledger, &plan);
+        let terms = self.terms(ledger);
+        let mine = |record: &&Record| !matches!(&record.event, Event::Ended { execution, .. } if *execution != running.id);
+        let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
+        let now = self.moment();
+        let execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        self.plans.insert(running.plan.clone(), plan);
+        let (committed, aborting) = (execution.is_committed(), execution.is_aborting());
+        let paused = execution.paused().map(str::to_owned);
+        self.execution = Some(execution);
+        self.transition(Trigger::Begin, &format!("{} is under way", running.id));
+        if committed {
+            self.transition(Trigger::Commit, "past the point of no return");
+        } else if aborting {
+            self.transition(Trigger::Abort, "it is being given up");
+        }
+        if let Some(why) = paused {
+            self.transition(Trigger::Pause, &why);
+        }
+        if let Mandate::Finish { by } = self.settings.mandate.clone() {
+            self.resume_execution(&by);
+        }
+        self.take_orders();
+    }
+
+    fn resume_execution(&mut self, by: &str) {
+        let Some(execution) = &mut self.execution else { return };
+        let wants = execution.resume(by);
+        if wants.is_empty() {
+            return;
+        }
+        let committed = execution.is_committed();
+        self.transition(Trigger::Resume, &format!("{by} says go on"));
+        if committed {
+            self.transition(Trigger::Commit, "past the point of no return");
+        }
+        self.change_ledger(Purpose::SetPaused(None));
+        self.fulfil(wants);
+    }
+
+    fn terms(&self, ledger: &Ledger) -> Terms {
+        let policy = &self.deployment().spec().policy;
+        Terms {
+            call_deadline: policy.timing.call_deadline,
+            seal_wait: ledger.gate.seal_wait(),
+            rate_margin: ledger.gate.rate_margin,
+            strategy: ledger.strategy,
+            standby: policy.standby.0,
+            seed: self.settings.seed,
+        }
+    }
+
+    // ----- deciding -----
+
+    pub(super) fn run_decision(&mut self) {
+        let busy = self.execution.is_some() || self.pending.begin.is_some() || self.pending.load.is_some();
+        if !self.watches() || self.role.leading().is_none() || busy || self.view.stale() {
+            return;
+        }
+        let now = self.moment();
+        if !self.watch.has_looked() || now < self.next_decision {
+            let at = self.next_decision;
+            return self.wake_at(at);
+        }
+        self.next_decision = now + DECIDE;
+        self.wake_at(now + DECIDE);
+        self.judge_regions();
+        let Some(ledger) = self.view.ledger().cloned() else { return };
+        if ledger.execution.is_some() {
+            return;
+        }
+        let decision = decide(&self.situation(&ledger, Initiator::Controller));
+        self.follow(decision, &ledger);
+    }
+
+    fn follow(&mut self, decision: Decision, ledger: &Ledger) {
+        let expired = ledger.proposal.as_ref().is_some_and(|proposal| proposal.expires <= self.now.wall);
+        if expired && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
+            self.change_ledger(Purpose::Propose(None));
+            self.transition(Trigger::Expire, "nobody approved the plan in time");
+        }
+        match decision {
+            Decision::Rest(why) => {
+                self.refused = None;
+                if ledger.proposal.is_some()
+                    && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_)))
+                {
+                    self.change_ledger(Purpose::Propose(None));
+                }
+                self.transition(Trigger::Recover, &why);
+            }
+            Decision::Suspect { why, .. } => self.transition(Trigger::Suspect, &why),
+            Decision::Refuse(plan) => {
+                self.transition(Trigger::Confirm, &plan.why);
+                self.transition(Trigger::Refuse, "a guard refuses");
+                let refusals: Vec<_> = plan.refusals().cloned().collect();
+                let key =
+                    refusals.iter().map(|answer| answer.guard.to_string()).collect::<Vec<_>>().join(", ");
+                if self.refused.as_ref() != Some(&key) {
+                    let text = format!("a {} to {} is refused by: {key}", plan.kind, plan.to);
+                    self.refused = Some(key);
+                    self.notify(Severity::Critical, text);
+                    self.tell(Happening::Refused(plan.guards.clone()));
+                }
+            }
+            Decision::Propose(plan) => {
+                self.transition(Trigger::Confirm, &plan.why);
+                self.propose(Arc::new(*plan), ledger);
+            }
+            Decision::Begin(plan) => {
+                self.transition(Trigger::Confirm, &plan.why);
+                self.start(Arc::new(*plan), true);
+            }
+        }
+    }
+
+    fn propose(&mut self, plan: Arc<Plan>, ledger: &Ledger) {
+        let stands = ledger.proposal.as_ref().is_some_and(|known| {
+            known.kind == plan.kind && known.region == plan.to && known.expires > self.now.wall
+        });
+        if stands || self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
+            return self.transition(Trigger::Propose, &plan.why);
+        }
+        let hash = plan.hash();
+        let expires = self.now.wall.saturating_add(self.timing().approval).unwrap_or(self.now.wall);
+        let proposal = Proposal {
+            plan: hash.clone(),
+            kind: plan.kind,
+            region: plan.to.clone(),
+            why: plan.why.clone(),
+            made: self.now.wall,
+            expires,
+        };
+        self.plans.insert(hash.clone(), plan.clone());
+        self.store_plan(&hash, &plan);
+        self.change_ledger(Purpose::Propose(Some(proposal)));
+        self.transition(Trigger::Propose, &plan.why);
+        let text = format!(
+            "a {} to {} is proposed: `approve {hash}` carries it out ({})",
+            plan.kind, plan.to, plan.why
+        );
+        self.notify(Severity::Critical, text);
+        self.tell(Happening::Planned(plan));
+    }
+
+    // ----- beginning -----
+
+    /// Stores the plan, notes the move in the shared register if nobody asked for it, and begins it in the ledger.
+    fn start(&mut self, plan: Arc<Plan>, by_itself: bool) {
+        if let Some(answer) = plan.refusals().next() {
+            let why = format!("the {} guard refuses: {}", answer.guard, answer.why);
+            return self.finish_mandate(Ending::Refused(why));
+        }
+        let hash = plan.hash();
+        self.tell(Happening::Planned(plan.clone()));
+        self.plans.insert(hash.clone(), plan.clone());
+        self.pending.begin = Some(Begin { plan: plan.clone(), by_itself });
+        self.store_plan(&hash, &plan);
+    }
+
+    fn store_plan(&mut self, hash: &PlanHash, plan: &Plan) {
+        let call =
+            Call::Store { cell: self.cells.plan(hash), expected: Expected::Absent, value: plan.encode() };
+        let deadline = self.timing().call_deadline;
+        self.call(Tag::PlanStore(hash.clone()), call, deadline);
+    }
+
+    pub(super) fn plan_stored(&mut self, hash: &PlanHash, reply: Reply) {
+        let begin = self.pending.begin.clone().filter(|begin| begin.plan.hash() == *hash);
+        match reply {
+            // Lost: it is there already, under a name that is its own hash.
+            Reply::Store(Ok(StoreOutcome::Applied { .. } | StoreOutcome::Lost)) => {
+                if let Some(begin) = begin {
+                    if begin.by_itself { self.note_move() } else { self.begin_in_ledger(&begin.plan) }
+                }
+            }
+            Reply::Store(Err(error)) if !error.can_retry() => {
+                self.pending.begin = None;
+                self.tell(Happening::Trouble(error.to_string()));
+                self.finish_mandate(Ending::Failed(error));
+            }
+            // Unknown, or a passing fault: storing the same under the same name again changes nothing.
+            _ => {
+                if let Some(plan) = self.plans.get(hash).cloned().filter(|_| self.role.leading().is_some()) {
+                    let (cell, value) = (self.cells.plan(hash), plan.encode());
+                    let call = Call::Store { cell, expected: Expected::Absent, value };
+                    self.call_again(Tag::PlanStore(hash.clone()), call);
+                }
+            }
+        }
+    }
+
+    fn note_move(&mut self) {
+        let Some(recent) = &self.recent else {
+            self.pending.begin = None;
+            return;
+        };
+        let window = self.deployment().spec().policy.velocity.window;
+        let lately = |at: &jiff::Timestamp| {
+            Duration::try_from(self.now.wall.duration_since(*at)).map_or(true, |age| age < window)
+        };
+        let mut moves: Vec<_> = recent.moves.iter().filter(|(at, _)| lately(at)).cloned().collect();
+        moves.push((self.now.wall, self.settings.group.clone()));
+        // Plain data: serialising it cannot fail.
+        let value = serde_json::to_vec(&RecentMoves { moves }).unwrap_or_default();
+        let expected = self.recent_version.clone().map_or(Expected::Absent, Expected::Version);
+        let call = Call::Store { cell: self.cells.velocity(), expected, value };
+        let deadline = self.timing().call_deadline;
+        self.call(Tag::RecentStore, call, deadline);
+    }
+
+    pub(super) fn recent_stored(&mut self, reply: Reply) {
+        let Some(begin) = self.pending.begin.clone() else { return };
+        if let Reply::Store(Ok(StoreOutcome::Applied { version })) = reply {
+            self.recent_version = Some(version);
+            return self.begin_in_ledger(&begin.plan);
+        }
+        // Another group moved meanwhile, or nobody knows: look again, and decide anew. A move noted twice only delays.
+        self.pending.begin = None;
+        let call = Call::Load { cell: self.cells.velocity() };
+        let deadline = self.timing().call_deadline;
+        self.call(Tag::RecentLoad, call, deadline);
+    }
+
+    fn begin_in_ledger(&mut self, plan: &Arc<Plan>) {
+        let Some(ledger) = self.view.ledger() else { return };
+        let Some(journal_from) = self.journal.head().cloned() else { return };
+        let hash = plan.hash();
+        let short = hash.as_str().get(..8).unwrap_or_default();
+        let text = format!("{}-{}-{short}", plan.kind, plan.generation.next());
+        // Words, numbers and hyphens: it is a name.
+        let Ok(id) = ExecutionId::new(&text) else { return };
+        let region = if plan.kind == Move::Evacuate { plan.from.clone() } else { None };
+        let running = Running {
+            id,
+            plan: hash,
+            kind: plan.kind,
+            region: region.unwrap_or_else(|| plan.to.clone()),
+            journal_from,
+            began: self.now.wall,
+            paused: None,
+        };
+        let planned = plan.generation;
+        let person = matches!(self.settings.mandate, Mandate::Carry(_));
+        let purpose = match &ledger.execution {
+            Some(old) if person && plan.urgency == Urgency::Unplanned => {
+                Purpose::Supersede { old: old.id.clone(), running, planned }
+            }
+            _ => Purpose::Begin { running, planned },
+        };
+        self.change_ledger(purpose);
+    }
+
+    pub(super) fn purpose_applied(&mut self, purpose: Purpose, next: &Ledger) {
+        match purpose {
+            Purpose::Begin { running, .. } => self.begun(&running, next, Trigger::Begin),
+            Purpose::Supersede { old, running, .. } => {
+                let summary = format!("superseded by {}", running.id);
+                self.append(Event::Ended { execution: old, outcome: Outcome::Superseded, summary }, None);
+                self.begun(&running, next, Trigger::Begin);
+            }
+            Purpose::Step { step, .. } => self.step_swapped(&step, Ok(())),
+            Purpose::Orders(done) => self.pending.orders.retain(|order| !done.contains(order)),
+            Purpose::End(ended) => self.ended(ended),
+            _ => {}
+        }
+    }
+
+    pub(super) fn purpose_refused(&mut self, purpose: Purpose, refusal: LedgerRefusal) {
+        let ledger = self.view.ledger().cloned();
+        let under_way =
+            ledger.as_ref().and_then(|ledger| ledger.execution.as_ref()).map(|running| &running.id);
+        let over = ledger.as_ref().and_then(|ledger| ledger.ended.as_ref()).map(|ended| &ended.id);
+        match purpose {
+            // Applied earlier, its answer lost, and something written on top of it since.
+            Purpose::Begin { running, .. } | Purpose::Supersede { running, .. }
+                if under_way == Some(&running.id) =>
+            {
+                if let (Some(ledger), true) = (&ledger, self.execution.is_none()) {
+                    self.begun(&running, ledger, Trigger::Begin);
+                }
+            }
+            Purpose::End(ended) if over == Some(&ended.id) => self.ended(ended),
+            Purpose::Begin { .. } | Purpose::Supersede { .. } => {
+                self.pending.begin = None;
+                self.tell(Happening::Trouble(format!("the move was not begun: {refusal}")));
+                self.finish_mandate(Ending::Refused(refusal.to_string()));
+            }
+            Purpose::Step { step, .. } => self.step_swapped(&step, Err(refusal.into())),
+            other => {
+                tracing::warn!(group = %self.settings.group, ?other, %refusal, "the ledger was not changed");
+            }
+        }
+    }
+
+    fn begun(&mut self, running: &Running, ledger: &Ledger, trigger: Trigger) {
+        self.pending.begin = None;
+        let Some(plan) = self.plans.get(&running.plan).cloned() else { return };
+        let terms = self.terms(ledger);
+        self.records.clear();
+        let execution = Execution::new(running.id.clone(), plan.clone(), move_epoch(ledger, &plan), terms);
+        self.execution = Some(execution);
+        self.append(
+            Event::Began {
+                execution: running.id.clone(),
+                plan: running.plan.clone(),
+                kind: plan.kind,
+                why: plan.why.clone(),
+            },
+            None,
+        );
+        self.transition(trigger, &plan.why);
+        self.notify(Severity::Critical, format!("{} to {} begins: {}", plan.kind, plan.to, plan.why));
+    }
+
+    // ----- carrying out -----
+
+    pub(super) fn run_execution(&mut self) {
+        if self.role.leading().is_some() && self.ending.is_none() {
+            let now = self.moment();
+            let wants = self.execution.as_mut().map(|execution| execution.advance(now)).unwrap_or_default();
+            self.fulfil(wants);
+        }
+        let flushed = self.journal.is_idle() && !self.view.has(|_| true);
+        if self.ending.is_some() && self.role.leading().is_some() && flushed && !self.handed_back {
+            self.change_ledger(Purpose::Release);
+        }
+    }
+
+    pub(super) fn step_replied(&mut self, execution: &ExecutionId, step: &StepId, reply: Reply) {
+        let now = self.moment();
+        let current = self.execution.as_mut().filter(|current| current.id() == execution);
+        let wants = current.map(|current| current.replied(now, step, reply)).unwrap_or_default();
+        self.fulfil(wants);
+    }
+
+    pub(super) fn step_journaled(&mut self, step: &StepId) {
+        let now = self.moment();
+        let wants =
+            self.execution.as_mut().map(|execution| execution.journaled(now, step)).unwrap_or_default();
+        self.fulfil(wants);
+    }
+
+    fn step_swapped(&mut self, step: &StepId, result: Result<(), Error>) {
+        let now = self.moment();
+        let wants =
+            self.execution.as_mut().map(|execution| execution.swapped(now, step, result)).unwrap_or_default();
+        self.fulfil(wants);
+    }
+
+    pub(super) fn fulfil(&mut self, wants: Vec<Want>) {
+        for want in wants {
+            match want {
+                Want::Call { step, call, deadline } => {
+                    if let Some(id) = self.execution.as_ref().map(|execution| execution.id().clone()) {
+                        self.call(Tag::Step(id, step), call, deadline);
+                    }
+                }
+                Want::Journal { event, then } => self.append(event, then),
+                Want::Swap { step, change } => self.change_ledger(Purpose::Step { step, change }),
+                Want::WakeAt(at) => self.wake_at(at),
+                Want::Commit => self.transition(Trigger::Commit, "past the point of no return"),
+                Want::Abort { why } => {
+                    self.transition(Trigger::Abort, &why);
+                    self.notify(Severity::Critical, format!("the move is given up: {why}"));
+                }
+                Want::Pause { why, overdue } => {
+                    let trigger = if overdue { Trigger::Overdue } else { Trigger::Pause };
+                    self.transition(trigger, &why);
+                    self.change_ledger(Purpose::SetPaused(Some(why.clone())));
+                    self.notify(Severity::Critical, format!("the move waits for a person: {why}"));
+                    self.finish_mandate(Ending::Paused { why, overdue });
+                }
+                Want::Complete { aborted } => self.complete(aborted),
+            }
+        }
+    }
+
+    fn complete(&mut self, aborted: bool) {
+        let Some(execution) = &self.execution else { return };
+        let plan = execution.plan().clone();
+        let outcome = if aborted { Outcome::Aborted } else { Outcome::Finished };
+        let id = execution.id().clone();
+        let summary = Report::new(&plan, id.clone(), outcome, &self.records_so_far()).summary();
+        let region = if plan.kind == Move::Evacuate { plan.from.clone() } else { None };
+        let ended = Ended {
+            id: id.clone(),
+            kind: plan.kind,
+            outcome,
+            region: region.unwrap_or_else(|| plan.to.clone()),
+            at: self.now.wall,
+            acknowledged: aborted,
+            unreconciled: self.unreconciled(&plan, outcome),
+        };
+        self.append(Event::Ended { execution: id, outcome, summary }, None);
+        self.pending.ended = Some(ended.clone());
+        self.change_ledger(Purpose::End(ended));
+    }
+
+    /// What is durable, and what is on its way there.
+    fn records_so_far(&self) -> Vec<Record> {
+        self.records.iter().cloned().chain(self.journal.queued().cloned()).collect()
+    }
+
+    /// The regions whose data may hold acknowledged writes that the group does not have.
+    fn unreconciled(&self, plan: &Plan, outcome: Outcome) -> Vec<Region> {
+        let before = self.view.ledger().and_then(|ledger| ledger.ended.as_ref());
+        let mut regions: Vec<Region> = before.map(|ended| ended.unreconciled.clone()).unwrap_or_default();
+        if outcome != Outcome::Finished {
+            return regions;
+        }
+        regions.retain(|region| *region != plan.to);
+        let loses = self.settings.catalog.stores.values().any(|store| store.loss != LossBound::None);
+        let left = plan.from.as_ref().filter(|_| plan.urgency == Urgency::Unplanned && loses);
+        let ungated = self.group().writers == Writers::Ungated && plan.from.is_some();
+        if let Some(from) = left.or(plan.from.as_ref().filter(|_| ungated))
+            && !regions.contains(from)
+        {
+            regions.push(from.clone());
+        }
+        regions
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        self.pending.ended = None;
+        let Some(execution) = self.execution.take() else { return };
+        let report = Report::new(execution.plan(), ended.id.clone(), ended.outcome, &self.records_so_far());
+        self.transition(Trigger::Finish, &report.summary());
+        self.notify(Severity::Warning, report.summary());
+        self.tell(Happening::Ended(ended.outcome, Box::new(report.clone())));
+        self.finish_mandate(Ending::Ended { outcome: ended.outcome, report });
+    }
+
+    // ----- what people asked through the ledger -----
+
+    pub(super) fn take_orders(&mut self) {
+        let Some(ledger) = self.view.ledger().cloned() else { return };
+        if self.pending.load.is_some() {
+            return;
+        }
+        let fresh: Vec<Order> =
+            ledger.orders.iter().filter(|order| !self.pending.orders.contains(order)).cloned().collect();
+        for order in &fresh {
+            self.obey(order, &ledger);
+        }
+        if !fresh.is_empty() {
+            self.pending.orders.extend(fresh.iter().cloned());
+            self.change_ledger(Purpose::Orders(fresh));
+        }
+    }
+
+    fn obey(&mut self, order: &Order, ledger: &Ledger) {
+        let why = format!("{}: {}", order.by, order.reason);
+        let refused = match &order.what {
+            OrderKind::Acknowledge => None,
+            OrderKind::Approve(hash) => self.approve(hash, ledger),
+            OrderKind::Resume => {
+                self.resume_execution(&why);
+                None
+            }
+            other => match &mut self.execution {
+                None => Some("nothing is under way".to_owned()),
+                Some(execution) => {
+                    let done = match other {
+                        OrderKind::Pause => Ok(execution.pause(&why)),
+                        OrderKind::Skip(step) => execution.skip(step, &why),
+                        _ => execution.abort(&why).map(|()| Vec::new()),
+                    };
+                    done.map(|wants| self.fulfil(wants)).err()
+                }
+            },
+        };
+        if let Some(reason) = refused {
+            let text = format!("the order of {} ({:?}) was refused: {reason}", order.by, order.what);
+            self.tell(Happening::Trouble(text.clone()));
+            self.notify(Severity::Warning, text);
+        }
+    }
+
+    fn approve(&mut self, hash: &PlanHash, ledger: &Ledger) -> Option<String> {
+        let Some(proposal) = ledger.proposal.as_ref().filter(|proposal| proposal.plan == *hash) else {
+            return Some("this plan is not proposed any more".into());
+        };
+        if proposal.expires <= self.now.wall {
+            return Some(format!("the proposal ran out at {}", proposal.expires));
+        }
+        self.pending.load = Some((hash.clone(), LoadFor::Approved));
+        self.load_plan(hash);
+        None
+    }
+}
+
+/// The epoch that a move's calls carry: the one under which its target is, or will be, admitted.
+fn move_epoch(ledger: &Ledger, plan: &Plan) -> Epoch {
+    match ledger.admitted(&plan.to) {
+        Some(epoch) if plan.kind != Move::Evacuate && epoch > plan.epoch => epoch,
+        _ => ledger.epoch().next(),
+    }
+}

@@ -1,0 +1,418 @@
+//! Reading and changing the ledger, one swap at a time; taking, keeping and losing the lease.
+
+use std::collections::VecDeque;
+
+use super::{Controller, Ending, Happening, Mandate, Tag};
+use crate::call::{Call, Reply};
+use crate::cell::{Cell, CellVersion, Expected, StoreOutcome};
+use crate::clock::Moment;
+use crate::error::{Error, ErrorKind};
+use crate::execute::Change;
+use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
+use crate::name::{ExecutionId, StepId};
+use crate::register::{Next, Swap, writer};
+
+/// What is known of the ledger, and what is being changed in it.
+#[derive(Debug, Default)]
+pub(super) struct LedgerView {
+    read: Option<(CellVersion, Ledger)>,
+    stale: bool,
+    next_read: Moment,
+    queue: VecDeque<Purpose>,
+    swap: Option<(Swap, Purpose, Ledger)>,
+}
+
+impl LedgerView {
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.read.as_ref().map(|(_, ledger)| ledger)
+    }
+
+    /// Whether somebody else may have changed it since it was read.
+    pub(super) fn stale(&self) -> bool {
+        self.stale || self.read.is_none()
+    }
+
+    pub(super) fn has(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
+        self.queue.iter().any(&wanted) || self.swap.as_ref().is_some_and(|(_, purpose, _)| wanted(purpose))
+    }
+}
+
+/// This actor's part in the group.
+#[derive(Debug, Default)]
+pub(super) enum LeaseRole {
+    /// It watches whoever holds the lease.
+    #[default]
+    Unsure,
+    Following {
+        seen: Lease,
+        since: Moment,
+    },
+    /// It has the lease and reads the journal.
+    Recovering {
+        term: Term,
+    },
+    Leading {
+        term: Term,
+        last_beat: Moment,
+    },
+}
+
+impl LeaseRole {
+    pub(super) fn leading(&self) -> Option<Term> {
+        match self {
+            Self::Leading { term, .. } => Some(*term),
+            _ => None,
+        }
+    }
+
+    pub(super) fn holding(&self) -> Option<Term> {
+        match self {
+            Self::Leading { term, .. } | Self::Recovering { term } => Some(*term),
+            _ => None,
+        }
+    }
+}
+
+/// Why the ledger is to be changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Purpose {
+    Acquire(Lease),
+    Release,
+    Beat,
+    Begin { running: Running, planned: crate::ledger::Generation },
+    Supersede { old: ExecutionId, running: Running, planned: crate::ledger::Generation },
+    Step { step: StepId, change: Change },
+    SetPaused(Option<String>),
+    Propose(Option<Proposal>),
+    Orders(Vec<Order>),
+    End(Ended),
+}
+
+impl Purpose {
+    /// The lowest goes first.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Acquire(_) | Self::Begin { .. } | Self::Supersede { .. } | Self::Step { .. } => 0,
+            Self::End(_) | Self::SetPaused(_) => 1,
+            Self::Orders(_) | Self::Propose(_) => 2,
+            Self::Beat => 3,
+            Self::Release => 4,
+        }
+    }
+
+    fn apply(&self, ledger: &Ledger, term: Term, me: &crate::name::ActorId) -> Result<Ledger, LedgerRefusal> {
+        let running = || ledger.execution.as_ref().map(|running| running.id.clone());
+        match self {
+            Self::Acquire(_) => Ok(ledger.acquire(me)),
+            Self::Release => ledger.release(term),
+            Self::Beat => ledger.beat(term),
+            Self::Begin { running, planned } => ledger.begin(term, *planned, running.clone()),
+            Self::Supersede { old, running, planned } => {
+                ledger.supersede(term, old, *planned, running.clone())
+            }
+            Self::Step { change, .. } => {
+                let id = running().ok_or(LedgerRefusal::Superseded {
+                    current: ledger.lease.term,
+                    mine: term,
+                    holder: "nobody: no execution is under way".into(),
+                })?;
+                match change {
+                    Change::Seal(regions) => ledger.seal(term, &id, regions),
+                    Change::Open(region) => ledger.open(term, &id, region),
+                    Change::Leave(region) => ledger.leave(term, &id, region),
+                    Change::Reopen => ledger.reopen(term, &id),
+                }
+            }
+            Self::SetPaused(why) => ledger.beat(term).map(|mut next| {
+                if let Some(running) = &mut next.execution {
+                    running.paused = why.clone();
+                }
+                next
+            }),
+            Self::Propose(proposal) => {
+                ledger.beat(term).map(|next| Ledger { proposal: proposal.clone(), ..next })
+            }
+            Self::Orders(done) => ledger.beat(term).map(|mut next| {
+                next.orders.retain(|order| !done.contains(order));
+                if done.iter().any(|order| order.what == OrderKind::Acknowledge)
+                    && let Some(ended) = &mut next.ended
+                {
+                    ended.acknowledged = true;
+                }
+                next
+            }),
+            Self::End(ended) => ledger.finish(term, ended.clone()),
+        }
+    }
+}
+
+impl Controller {
+    // ----- reading -----
+
+    /// Reads the ledger when it is time, keeps the lease alive, or takes it.
+    pub(super) fn run_lease(&mut self) {
+        let timing = self.timing();
+        let now = self.moment();
+        if self.view.swap.is_none() && !self.waits_for(|tag| *tag == Tag::LedgerLoad) {
+            let due = now >= self.view.next_read && self.role.holding().is_none();
+            if self.view.read.is_none() || self.view.stale || due {
+                self.view.next_read = now + timing.beat;
+                let call = Call::Load { cell: self.cells.ledger() };
+                self.call(Tag::LedgerLoad, call, timing.call_deadline);
+            }
+        }
+        match &self.role {
+            LeaseRole::Leading { last_beat, .. } => {
+                let due = *last_beat + timing.beat;
+                if now >= due && !self.view.has(|_| true) {
+                    self.change_ledger(Purpose::Beat);
+                }
+                self.wake_at(due.max(now + timing.beat / 4));
+            }
+            LeaseRole::Following { .. } => {
+                self.consider_taking();
+                let at = self.view.next_read;
+                self.wake_at(at.max(now + timing.beat / 4));
+            }
+            LeaseRole::Recovering { .. } => {}
+            LeaseRole::Unsure => self.wake_at(self.view.next_read),
+        }
+    }
+
+    fn consider_taking(&mut self) {
+        let LeaseRole::Following { seen, since } = &self.role else { return };
+        let (Some(ledger), false) = (self.view.ledger(), self.view.stale) else { return };
+        if self.halted
+            || self.ending.is_some()
+            || self.view.has(|purpose| matches!(purpose, Purpose::Acquire(_)))
+        {
+            return;
+        }
+        let policy = &self.deployment().spec().policy;
+        let lease = policy.gate.rate_margin.wait_for(policy.timing.lease);
+        // A region that is about to fail is the worst place to act from: others have the first chance.
+        let active_here =
+            self.settings.local_region.as_ref().is_some_and(|here| ledger.admitted(here).is_some());
+        let patience = if active_here { lease.saturating_add(policy.timing.lease / 2) } else { lease };
+        let silent = self.moment().since(*since) >= patience;
+        let free = seen.holder.is_none();
+        let idle = ledger.execution.as_ref().is_none_or(|running| running.paused.is_some());
+        let take = match self.settings.mandate {
+            // Right after a start, a free lease is not taken before a beat has passed: a watcher does not rush.
+            Mandate::Watch => silent || (free && self.moment().since(*since) >= policy.timing.beat),
+            Mandate::Carry(_) | Mandate::Finish { .. } => free || idle || silent,
+        };
+        if take {
+            let seen = seen.clone();
+            self.change_ledger(Purpose::Acquire(seen));
+        }
+    }
+
+    pub(super) fn ledger_loaded(&mut self, reply: Reply) {
+        match reply {
+            Reply::Load(Ok(Some(cell))) => {
+                self.saw_ledger(cell);
+            }
+            Reply::Load(Ok(None)) => {
+                let error = Error::new(ErrorKind::NotFound, "read the ledger", "this group has no ledger")
+                    .on(self.cells.ledger())
+                    .with_advice("run `init` once for this deployment");
+                self.give_up_mandate(error);
+            }
+            Reply::Load(Err(error)) => {
+                self.view.stale = true;
+                let retry = self.moment() + self.timing().beat / 2;
+                self.view.next_read = retry;
+                if !error.can_retry() {
+                    self.give_up_mandate(error);
+                }
+                self.wake_at(retry);
+            }
+            _ => {}
+        }
+    }
+
+    fn give_up_mandate(&mut self, error: Error) {
+        self.tell(Happening::Trouble(error.to_string()));
+        self.finish_mandate(Ending::Failed(error));
+    }
+
+    fn saw_ledger(&mut self, cell: Cell) {
+        let decoded = Ledger::decode(&cell.value).and_then(|ledger| {
+            ledger.check_deployment(self.deployment())?;
+            Ok(ledger)
+        });
+        match decoded {
+            Ok(ledger) => self.adopt(cell.version, ledger),
+            Err(error) => self.give_up_mandate(error),
+        }
+    }
+
+    fn adopt(&mut self, version: CellVersion, ledger: Ledger) {
+        self.view.stale = false;
+        let lease = ledger.lease.clone();
+        let mine = lease.holder.as_ref() == Some(&self.settings.actor);
+        match &self.role {
+            LeaseRole::Leading { term, .. } | LeaseRole::Recovering { term } => {
+                if !mine || lease.term != *term {
+                    let holder = lease.holder.as_ref().map_or("nobody".to_owned(), ToString::to_string);
+                    self.step_down(format!("{holder} acts for the group now, at term {}", lease.term));
+                    self.role = LeaseRole::Following { seen: lease, since: self.moment() };
+                }
+            }
+            LeaseRole::Following { seen, .. } if *seen == lease => {}
+            LeaseRole::Following { .. } | LeaseRole::Unsure => {
+                self.role = LeaseRole::Following { seen: lease, since: self.moment() };
+            }
+        }
+        self.view.read = Some((version, ledger.clone()));
+        // An own take-over whose answer was lost, and on whose record somebody has written since: it holds.
+        if mine && self.role.holding().is_none() && !self.handed_back && !self.halted {
+            self.role = LeaseRole::Recovering { term: ledger.lease.term };
+            self.tell(Happening::TookLease(ledger.lease.term));
+            self.recover(&ledger);
+        }
+        if self.role.leading().is_some() {
+            self.take_orders();
+        }
+    }
+
+    /// Stops acting. What this actor had begun is somebody else's now.
+    pub(super) fn step_down(&mut self, why: String) {
+        if self.role.holding().is_none() {
+            return;
+        }
+        self.tell(Happening::LostLease(why.clone()));
+        self.role = LeaseRole::Unsure;
+        self.view.stale = true;
+        self.view.queue.clear();
+        self.view.swap = None;
+        self.execution = None;
+        self.journal.reset();
+        self.pending = super::carry::Pending::default();
+        self.state = crate::state::State::Steady;
+        self.calls.retain(|_, tag| {
+            !matches!(tag, Tag::LedgerSwap | Tag::SlotSwap | Tag::SlotLoad(_) | Tag::Step(..))
+        });
+        self.finish_mandate(Ending::Superseded(why));
+    }
+
+    // ----- changing -----
+
+    pub(super) fn change_ledger(&mut self, purpose: Purpose) {
+        // What an execution needs goes before signs of life and housekeeping.
+        let at = self.view.queue.iter().position(|queued| queued.rank() > purpose.rank());
+        let at = at.unwrap_or(self.view.queue.len());
+        self.view.queue.insert(at, purpose);
+    }
+
+    /// Sends the next change, if none is under way and the ledger was read since the last one was lost.
+    pub(super) fn run_swaps(&mut self) {
+        if self.view.swap.is_some() || self.view.stale || self.view.read.is_none() {
+            return;
+        }
+        while let Some(purpose) = self.view.queue.pop_front() {
+            let Some((version, ledger)) = self.view.read.clone() else { return };
+            if let Purpose::Acquire(seen) = &purpose
+                && ledger.lease != *seen
+            {
+                // Its holder gave a sign of life meanwhile.
+                continue;
+            }
+            let term = self.role.holding().unwrap_or(ledger.lease.term);
+            match purpose.apply(&ledger, term, &self.settings.actor) {
+                Ok(mut next) => {
+                    let anchored = self.journal.head().filter(|head| head.slots > next.journal.slots);
+                    if let Some(head) = anchored {
+                        next.journal = head.clone();
+                    }
+                    next.writer = self.token();
+                    let expected = Expected::Version(version);
+                    let Ok(mut swap) = Swap::new(self.cells.ledger(), expected, next.encode(), writer) else {
+                        return;
+                    };
+                    let call = swap.begin();
+                    self.view.swap = Some((swap, purpose, next));
+                    let deadline = self.timing().call_deadline;
+                    self.call(Tag::LedgerSwap, call, deadline);
+                    return;
+                }
+                Err(refusal) => self.ledger_refused(purpose, refusal),
+            }
+        }
+    }
+
+    pub(super) fn ledger_swapped(&mut self, reply: Reply) {
+        let Some((mut swap, purpose, next)) = self.view.swap.take() else { return };
+        let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
+        match swap.step(reply) {
+            Next::Call(call) => {
+                self.view.swap = Some((swap, purpose, next));
+                self.swap_on(Tag::LedgerSwap, call, lost);
+            }
+            Next::Applied { version } => {
+                self.applied(purpose, version, next);
+            }
+            Next::Lost(_) => {
+                // Somebody else changed it: read again, and see whether the purpose still stands.
+                self.view.stale = true;
+                if !matches!(purpose, Purpose::Acquire(_) | Purpose::Beat) {
+                    self.view.queue.push_front(purpose);
+                }
+            }
+            Next::Failed(error) => {
+                self.view.stale = true;
+                self.tell(Happening::Trouble(error.to_string()));
+                if error.can_retry() {
+                    if !matches!(purpose, Purpose::Acquire(_) | Purpose::Beat) {
+                        self.view.queue.push_front(purpose);
+                    }
+                } else {
+                    self.give_up_mandate(error);
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, purpose: Purpose, version: CellVersion, next: Ledger) {
+        let term = next.lease.term;
+        let now = self.moment();
+        if let LeaseRole::Leading { last_beat, .. } = &mut self.role {
+            *last_beat = now;
+        }
+        self.view.read = Some((version, next.clone()));
+        self.view.stale = false;
+        match purpose {
+            Purpose::Acquire(_) => {
+                self.role = LeaseRole::Recovering { term };
+                self.tell(Happening::TookLease(term));
+                self.recover(&next);
+            }
+            Purpose::Release => {
+                self.role = LeaseRole::Unsure;
+                self.handed_back = true;
+            }
+            Purpose::Beat => {}
+            other => self.purpose_applied(other, &next),
+        }
+        if self.role.leading().is_some() {
+            self.take_orders();
+        }
+    }
+
+    /// The journal was read and this actor's take-over is in it: from now on it acts.
+    pub(super) fn lead(&mut self) {
+        if let LeaseRole::Recovering { term } = self.role {
+            self.role = LeaseRole::Leading { term, last_beat: self.moment() };
+            self.take_orders();
+        }
+    }
+
+    fn ledger_refused(&mut self, purpose: Purpose, refusal: LedgerRefusal) {
+        if matches!(refusal, LedgerRefusal::Superseded { .. }) && self.role.holding().is_some() {
+            self.step_down(refusal.to_string());
+            return;
+        }
+        self.purpose_refused(purpose, refusal);
+    }
+}
