@@ -117,8 +117,13 @@ impl<'a> Judge<'a> {
         let active: BTreeSet<&str> =
             self.0.last().map(|ledger| ledger.active().into_iter().collect()).unwrap_or_default();
         let late = ends.before(Duration::from_secs(30));
-        let acknowledge: BTreeSet<&str> =
-            self.0.acknowledged().into_iter().filter(|(at, _)| *at >= late).map(|(_, region)| region).collect();
+        let acknowledge: BTreeSet<&str> = self
+            .0
+            .acknowledged()
+            .into_iter()
+            .filter(|(at, _)| *at >= late)
+            .map(|(_, region)| region)
+            .collect();
         let all = self.history().deployment.regions().count();
         let count = if who == Who::All { all } else { 1 };
         let right = active.len() == count
@@ -169,7 +174,10 @@ impl<'a> Judge<'a> {
         let first = before.before(Duration::from_secs(seconds));
         let within = |at: TrueTime| at >= first && at <= before;
         let right = self.0.lost.iter().all(|write| write.applied.is_some_and(within));
-        let wanted = format!("of what was acknowledged, the last {seconds} s before {} are lost at most", clock(before));
+        let wanted = format!(
+            "of what was acknowledged, the last {seconds} s before {} are lost at most",
+            clock(before)
+        );
         Finding::new(right, wanted, self.lost())
     }
 
@@ -193,8 +201,7 @@ impl<'a> Judge<'a> {
         };
         let told: Vec<&str> = self.0.told(from, until).collect();
         let right = told.iter().any(|text| refuses(text));
-        let wanted =
-            format!("from {} to {} people are told that {name} refuses", clock(from), clock(until));
+        let wanted = format!("from {} to {} people are told that {name} refuses", clock(from), clock(until));
         Finding::new(right, wanted, join(told.into_iter().map(str::to_owned)))
     }
 
@@ -220,23 +227,33 @@ impl<'a> Judge<'a> {
             ));
         }
         let wanted = format!("a person's order number {number} is refused before it changes anything");
-        Finding::new(asked > 0 && changed == 0, wanted, format!("it asked {asked} times, and changed {changed}"))
+        Finding::new(
+            asked > 0 && changed == 0,
+            wanted,
+            format!("it asked {asked} times, and changed {changed}"),
+        )
     }
 
     fn take_overs(self, least: usize) -> Finding {
-        let taken = self.0.moves.iter().map(|moved| moved.terms.len().saturating_sub(1)).max().unwrap_or_default();
+        let taken =
+            self.0.moves.iter().map(|moved| moved.terms.len().saturating_sub(1)).max().unwrap_or_default();
         let wanted = format!("another actor takes over {least} times while it moves");
         Finding::new(taken >= least, wanted, format!("{taken} times"))
     }
 
     fn nothing_twice(self) -> Finding {
         let changes = self.0.changes();
-        let twice: Vec<&String> = changes.iter().filter(|(_, times)| **times > 1).map(|(call, _)| call).collect();
+        let twice: Vec<&String> =
+            changes.iter().filter(|(_, times)| **times > 1).map(|(call, _)| call).collect();
         let seen = match twice.as_slice() {
             [] => format!("{} changes, each once", changes.len()),
             some => format!("twice: {}", join(some.iter().map(|call| call.as_str()))),
         };
-        Finding::new(twice.is_empty() && !changes.is_empty(), "no store, router or scaler is changed twice", seen)
+        Finding::new(
+            twice.is_empty() && !changes.is_empty(),
+            "no store, router or scaler is changed twice",
+            seen,
+        )
     }
 
     // ----- what holds always -----
@@ -254,9 +271,9 @@ impl<'a> Judge<'a> {
     /// Epochs and terms only grow; active-passive, the ledger never admits two regions.
     fn counters(self) -> Finding {
         let ledgers: Vec<_> = self.0.ledgers.iter().map(|(_, _, ledger)| ledger).collect();
-        let back = ledgers.windows(2).filter(|pair| {
-            matches!(pair, [old, new] if new.epoch() < old.epoch() || new.lease.term < old.lease.term)
-        });
+        let back = ledgers.windows(2).filter(
+            |pair| matches!(pair, [old, new] if new.epoch() < old.epoch() || new.lease.term < old.lease.term),
+        );
         let passive = self.history().deployment.spec().strategy == Strategy::ActivePassive;
         let two = ledgers.iter().filter(|ledger| passive && ledger.active().len() > 1);
         let (back, two) = (back.count(), two.count());

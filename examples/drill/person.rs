@@ -42,7 +42,14 @@ pub(crate) fn person(
         };
         Body::Machine(Box::new(person))
     };
-    ProcessSpec { name, place: Place::Operator, role: Role::Operator, serves: None, clock, make: Box::new(make) }
+    ProcessSpec {
+        name,
+        place: Place::Operator,
+        role: Role::Operator,
+        serves: None,
+        clock,
+        make: Box::new(make),
+    }
 }
 
 #[derive(Debug)]
@@ -77,7 +84,9 @@ impl Look {
     fn take(&mut self, now: Now, call: Call, reply: Reply) {
         let at = now.moment;
         match (call, reply) {
-            (Call::Load { .. }, Reply::Load(Ok(Some(cell)))) => self.ledger = Ledger::decode(&cell.value).ok(),
+            (Call::Load { .. }, Reply::Load(Ok(Some(cell)))) => {
+                self.ledger = Ledger::decode(&cell.value).ok()
+            }
             (Call::Status { store }, Reply::Status(Ok(status))) => self.facts.saw_status(at, &store, status),
             (Call::Routing { router }, Reply::Routing(Ok(value))) => {
                 self.facts.routings.insert(router, Seen { value, at });
@@ -124,10 +133,12 @@ impl Person {
         calls.extend(group.stores.iter().map(|store| Call::Status { store: store.name.clone() }));
         calls.extend(group.routers.iter().map(|router| Call::Routing { router: router.name.clone() }));
         for region in self.cast.deployment.regions() {
-            calls.extend(group.scalers.iter().map(|scaler| Call::Capacity {
-                scaler: scaler.name.clone(),
-                region: region.clone(),
-            }));
+            calls.extend(
+                group
+                    .scalers
+                    .iter()
+                    .map(|scaler| Call::Capacity { scaler: scaler.name.clone(), region: region.clone() }),
+            );
             calls.extend(self.probes(region));
         }
         calls

@@ -165,7 +165,10 @@ impl<'a> MoveReport<'a> {
         let title = format!("{} to {}, {}", report.kind, self.to, report.outcome);
         let mut rows = vec![
             format!("{title:<40} {:>17}   {:>17}", "predicted", "measured"),
-            format!("{:<40} {:>8} {:>8}   {:>8} {:>8}", "  seconds since it began", "from", "to", "from", "to"),
+            format!(
+                "{:<40} {:>8} {:>8}   {:>8} {:>8}",
+                "  seconds since it began", "from", "to", "from", "to"
+            ),
         ];
         if let Some(Spans { predicted, measured }) = detection {
             let name = "  detect and decide";
@@ -181,11 +184,7 @@ impl<'a> MoveReport<'a> {
                 Some(PhaseTime { begin, end }) => (seconds(begin), seconds(end)),
                 None => ("-".to_owned(), "-".to_owned()),
             };
-            rows.push(format!(
-                "{name:<40} {:>8} {:>8}   {from:>8} {to:>8}",
-                seconds(begin),
-                seconds(end)
-            ));
+            rows.push(format!("{name:<40} {:>8} {:>8}   {from:>8} {to:>8}", seconds(begin), seconds(end)));
         }
         let total = |name: &str, predicted: f64, measured: f64| {
             format!("{name:<40} {predicted:>17.1}   {measured:>17.1}")
@@ -213,7 +212,8 @@ fn outage(history: &History, moved: &Moved) -> Option<TrueTime> {
         Fault::Cut { .. } => true,
         _ => false,
     };
-    let first = faults.filter(|event| matches!(&event.what, What::Fault(fault) if hurts(fault))).map(|it| it.at);
+    let first =
+        faults.filter(|event| matches!(&event.what, What::Fault(fault) if hurts(fault))).map(|it| it.at);
     first.min()
 }
 
@@ -302,7 +302,12 @@ pub(crate) fn opening(scenario: &Scenario, seed: u64, regions: &str) -> Vec<Stri
 pub(crate) fn list(scenarios: &[Scenario]) -> Vec<String> {
     let mut rows = Vec::new();
     for scenario in scenarios {
-        rows.push(format!("{} ({}, {})", scenario.name, scenario.strategy, clock(TrueTime::from_secs(scenario.ends))));
+        rows.push(format!(
+            "{} ({}, {})",
+            scenario.name,
+            scenario.strategy,
+            clock(TrueTime::from_secs(scenario.ends))
+        ));
         rows.extend(indent("    ", scenario.story));
         rows.extend(indent("    right: ", scenario.right));
     }

@@ -155,10 +155,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 stay shut.",
         strategy: Strategy::ActivePassive,
         tweak: PLAIN,
-        script: &[
-            (At(60), Do::Witness(false)),
-            (At(180), Do::Region(Preferred, RegionState::Dark)),
-        ],
+        script: &[(At(60), Do::Witness(false)), (At(180), Do::Region(Preferred, RegionState::Dark))],
         ends: 480,
         expects: &[Expect::Moves(&[]), Expect::ShutFrom(76), Expect::LosesNothing],
     },

@@ -247,11 +247,10 @@ impl Stage {
     fn links(&self, who: Who) -> impl Iterator<Item = (Place, Place)> {
         let deaf = self.regions(who);
         let others = self.regions(Who::All).into_iter().filter(|region| !deaf.contains(region));
-        let from: Vec<Place> =
-            others.map(Place::Region).chain([Place::Witness, Place::Operator]).collect();
-        deaf.clone().into_iter().flat_map(move |to| {
-            from.clone().into_iter().map(move |from| (from, Place::Region(to.clone())))
-        })
+        let from: Vec<Place> = others.map(Place::Region).chain([Place::Witness, Place::Operator]).collect();
+        deaf.clone()
+            .into_iter()
+            .flat_map(move |to| from.clone().into_iter().map(move |from| (from, Place::Region(to.clone()))))
     }
 
     fn crash_leader(&mut self, back_after: Duration) {

@@ -184,13 +184,7 @@ impl Timeline {
     }
 
     /// An actor of the library had something to say; `leads` says whether it acts for the group.
-    pub(crate) fn news(
-        &mut self,
-        at: TrueTime,
-        actor: &str,
-        leads: bool,
-        what: &Happening,
-    ) -> Vec<Line> {
+    pub(crate) fn news(&mut self, at: TrueTime, actor: &str, leads: bool, what: &Happening) -> Vec<Line> {
         let who = short(actor);
         let line = |text: String| Line::new(at, Kind::Library, &*who, text);
         match what {

@@ -6,16 +6,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use mantissa_mr_core::controller::Ending;
 use mantissa_mr_core::deployment::{Automatic, Deployment, Strategy};
 use mantissa_mr_core::ledger::{GroupCells, Ledger, OrderKind};
 use mantissa_mr_core::name::{GroupName, Region};
 use mantissa_mr_core::plan::Move;
+use mantissa_mr_core::report::Report;
 use mantissa_mr_core::sim::{
     self, Cast, Fault, Person, ProcessId, RegionState, Settings, SimClock, Simulation, TrueTime, What, Wish,
     oracle,
 };
 
-/// When the move is asked for, and when everything must have come to rest.
+/// The world's seed, when the move is asked for, and when everything must have come to rest.
+const SEED: u64 = 7;
 const ASKED: u64 = 400;
 const END: u64 = 900;
 
@@ -104,10 +107,17 @@ fn end_state(simulation: &Simulation, deployment: &Deployment) -> EndState {
     }
 }
 
-/// Runs a case, killing somebody at a moment if asked to; gives the end and the boundaries of the move itself.
-fn run(case: Case, kill: Option<Boundary>) -> (EndState, Vec<Boundary>) {
+/// What a run leaves behind: the end, the boundaries of the move itself, and the reports of the moves that ended.
+struct Run {
+    end: EndState,
+    boundaries: Vec<Boundary>,
+    reports: Vec<Report>,
+}
+
+/// Runs a case, killing somebody at a moment if asked to.
+fn run(case: Case, seed: u64, kill: Option<Boundary>) -> Run {
     let deployment = deployment(case.strategy);
-    let mut simulation = Simulation::new(&deployment, 7, Settings::CALM).unwrap();
+    let mut simulation = Simulation::new(&deployment, seed, Settings::CALM).unwrap();
     simulation.init_ledgers();
     let cast = Cast::new(&simulation);
     simulation.spawn_all(&cast, SimClock::exact);
@@ -153,12 +163,17 @@ fn run(case: Case, kill: Option<Boundary>) -> (EndState, Vec<Boundary>) {
     simulation.run_until(TrueTime::from_secs(END));
     let end = end_state(&simulation, &deployment);
     assert_eq!(oracle::check(simulation.history()), [], "{case:?} {kill:?}");
-    let found = boundaries.borrow().clone();
-    (end, found)
+    let boundaries = boundaries.borrow().clone();
+    let report = |ending: &Ending| match ending {
+        Ending::Ended { report, .. } => Some(report.clone()),
+        _ => None,
+    };
+    let reports = cast.endings.borrow().values().filter_map(report).collect();
+    Run { end, boundaries, reports }
 }
 
 fn crash_everywhere(case: Case) {
-    let (calm, boundaries) = run(case, None);
+    let Run { end: calm, boundaries, .. } = run(case, SEED, None);
     assert_eq!(calm.under_way, None, "{case:?} ends without a crash");
     let before = case.before.map_or(0, |_| 1);
     assert_eq!(calm.generation, before + 1, "{case:?} was carried out: {calm:?}");
@@ -173,7 +188,7 @@ fn crash_everywhere(case: Case) {
         let right_before = TrueTime::from_nanos(at.as_nanos() - 1);
         let right_after = TrueTime::from_nanos(at.as_nanos() + 1);
         for at in [right_before, right_after] {
-            let (end, _) = run(case, Some((at, process)));
+            let end = run(case, SEED, Some((at, process))).end;
             if end.generation == before {
                 // Killed before it began: nothing was begun, and nothing is left behind.
                 not_begun += 1;
@@ -219,4 +234,20 @@ fn evacuation_of_a_region_that_is_gone() {
 #[test]
 fn rejoin() {
     crash_everywhere(CASES[5]);
+}
+
+/// The prediction is worth something: in a calm world, by virtual time, a move takes at most a twentieth longer than the
+/// critical path of its plan.
+#[test]
+fn a_move_takes_at_most_a_twentieth_longer_than_its_critical_path() {
+    for case in CASES {
+        for seed in 0..5 {
+            let run = run(case, seed, None);
+            assert!(!run.reports.is_empty(), "{case:?}");
+            for report in run.reports {
+                let ratio = report.measured.as_secs_f64() / report.predicted.as_secs_f64();
+                assert!(ratio <= 1.05, "{case:?}, seed {seed}: {}", report.summary());
+            }
+        }
+    }
 }
