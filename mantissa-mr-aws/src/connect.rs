@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use mantissa_mr_core::backend::Backend;
 use mantissa_mr_core::cell::CellStore;
 use mantissa_mr_core::check::Check;
 use mantissa_mr_core::compute::ComputeScaler;
@@ -51,6 +52,16 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// All of it as the core takes it, without hooks and notifiers.
+    pub fn backend(&self) -> Backend {
+        let mut backend = Backend::new(self.cells.clone());
+        backend.stores.clone_from(&self.stores);
+        backend.routers.clone_from(&self.routers);
+        backend.scalers.clone_from(&self.scalers);
+        backend.checks.clone_from(&self.checks);
+        backend
+    }
+
     /// Makes what must be there before the first move: the ledger's table, and each router's switches. Returns what was
     /// done, or would be. It can be repeated at any time; what is there is looked at and left alone.
     ///

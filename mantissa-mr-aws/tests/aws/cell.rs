@@ -137,8 +137,6 @@ async fn a_write_that_was_certainly_not_made_is_an_error() {
     world.proxy.when(Match::operation("PutItem"), Action::answer(400, throttled));
     let error = cells.store(&cell("x"), &Expected::Absent, b"v").await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Throttled, Effect::None));
-    let error = cells.store(&cell("x"), &Expected::Absent, &vec![0; 410_000]).await.unwrap_err();
-    assert_eq!((error.kind(), error.effect()), (ErrorKind::Quota, Effect::None));
 }
 
 /// Protects against a ledger that two regions can both win.

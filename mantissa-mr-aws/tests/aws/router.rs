@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use aws_sdk_route53::types::{
     AliasTarget, Change, ChangeAction, ChangeBatch, HealthCheck, HealthCheckConfig, HealthCheckType,
-    ResourceRecordSet, ResourceRecordSetFailover, RrType,
+    ResourceRecord, ResourceRecordSet, ResourceRecordSetFailover, RrType,
 };
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
@@ -19,14 +19,14 @@ use crate::world::{EAST, WEST, World, deployment, region, resource};
 const RECORD: &str = "api.example.com";
 
 /// The product's own setup: alias records, a health check on the primary, none on the secondary.
-struct Setup {
-    world: World,
+pub(crate) struct Setup {
+    pub(crate) world: World,
     route53: aws_sdk_route53::Client,
     zone: String,
     /// The check that the product's Terraform made for the primary.
     endpoint_check: String,
     connected: Connected,
-    router: Arc<dyn TrafficRouter>,
+    pub(crate) router: Arc<dyn TrafficRouter>,
 }
 
 impl Setup {
@@ -67,6 +67,20 @@ impl Setup {
         let connected = world.connect(&world.routed(&zone, buckets)).await;
         let router = connected.routers[&resource("api")].clone();
         Self { world, route53, zone, endpoint_check, connected, router }
+    }
+
+    /// With records that clients keep for no time at all, so that nobody waits for them.
+    pub(crate) async fn quick(emulator: &Emulator, buckets: bool) -> Self {
+        let setup = Self::with(emulator, buckets).await;
+        for (identifier, mut set) in setup.records().await {
+            let address = ResourceRecord::builder().value(format!("192.0.2.{}", identifier.len()));
+            set.alias_target = None;
+            set.resource_records = Some(vec![address.build().unwrap()]);
+            set.ttl = Some(0);
+            change(&setup.route53, &setup.zone, ChangeAction::Upsert, set).await;
+        }
+        setup.connected.init(false).await.unwrap();
+        setup
     }
 
     /// The same, with the switches set up.
@@ -467,17 +481,7 @@ async fn a_bucket_that_strangers_cannot_read_is_refused_with_the_policy_to_add()
 #[tokio::test]
 async fn a_planned_shift_has_converged_when_route_53_is_in_sync_and_the_ttl_has_passed() {
     let emulator = or_skip!(Emulator::shared());
-    let setup = Setup::with(emulator, false).await;
-    let short = record("primary", ResourceRecordSetFailover::Primary);
-    for (identifier, failover) in
-        [("primary", ResourceRecordSetFailover::Primary), ("secondary", ResourceRecordSetFailover::Secondary)]
-    {
-        let plain = ResourceRecordSet::builder().name(short.name.clone()).r#type(RrType::A).ttl(0);
-        let address = aws_sdk_route53::types::ResourceRecord::builder().value("192.0.2.1").build().unwrap();
-        let plain =
-            plain.set_identifier(identifier).failover(failover).resource_records(address).build().unwrap();
-        change(&setup.route53, &setup.zone, ChangeAction::Upsert, plain).await;
-    }
+    let setup = Setup::quick(emulator, false).await;
     let (east, west) = (Weights::all_to(&region(EAST)), Weights::all_to(&region(WEST)));
     setup.shift(WEST, 1, Urgency::Planned).await.unwrap();
     let Convergence::NotYet { why } = setup.router.converged(&east).await.unwrap() else { panic!() };

@@ -22,10 +22,15 @@ settings = { functions = ["engine", { name = "router", full = 2 }], full = 10, m
 const ZIP: [u8; 22] = [0x50, 0x4b, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 async fn functions(world: &World) -> Client {
-    let lambda = Client::new(&world.aside(WEST));
-    for name in ["engine", "router"] {
+    create(world, WEST, &["engine", "router"]).await
+}
+
+/// Creates functions as the product's Terraform would.
+pub(crate) async fn create(world: &World, region: &str, names: &[&str]) -> Client {
+    let lambda = Client::new(&world.aside(region));
+    for name in names {
         let role = format!("arn:aws:iam::{}:role/r", world.account);
-        let request = lambda.create_function().function_name(name).runtime(Runtime::Python312).role(role);
+        let request = lambda.create_function().function_name(*name).runtime(Runtime::Python312).role(role);
         let code = FunctionCode::builder().zip_file(Blob::new(ZIP)).build();
         request.handler("h.h").memory_size(256).code(code).send().await.unwrap();
     }
@@ -104,7 +109,7 @@ async fn a_target_beyond_the_quota_changes_nothing() {
         "{error}"
     );
     assert_eq!(changed(&world), [0, 0]);
-    scaler.scale(&region(WEST), Target::Units(limit / 12 * 12), Epoch(1)).await.unwrap();
+    scaler.scale(&region(WEST), Target::Units(limit), Epoch(1)).await.unwrap();
 }
 
 /// Protects against a quota that is met only at the call: the service's own refusal has the same kind.

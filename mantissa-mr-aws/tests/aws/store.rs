@@ -47,7 +47,7 @@ async fn create(client: &Client, keys: &[(&str, ScalarAttributeType)]) {
 const PLAIN: [(&str, ScalarAttributeType); 1] = [("pk", ScalarAttributeType::S)];
 
 /// A store in both regions.
-async fn replicated(world: &World, settings: &str) -> Arc<dyn ReplicatedStore> {
+pub(crate) async fn replicated(world: &World, settings: &str) -> Arc<dyn ReplicatedStore> {
     create(&world.dynamodb(EAST), &PLAIN).await;
     let store = store(world, settings).await;
     store.ensure_replicated(false).await.unwrap();
