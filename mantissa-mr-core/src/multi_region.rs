@@ -168,7 +168,8 @@ impl Builder {
     /// See [`StartError`]; nothing runs then.
     pub async fn start(self) -> Result<MultiRegion, StartError> {
         let Some(mut backend) = self.backend else {
-            let problem = Problem::new("backend", "nothing serves this deployment").with_advice("call `backend`");
+            let problem =
+                Problem::new("backend", "nothing serves this deployment").with_advice("call `backend`");
             return Err(Problems::from(problem).into());
         };
         backend.checks.extend(self.checks);
@@ -193,7 +194,8 @@ impl Builder {
 /// A name that no other process has: when it started, to the nanosecond, and which process it is.
 fn unique_actor(clock: &dyn Clock) -> Result<ActorId, Error> {
     let text = format!("service-{}-{}", clock.wall().as_nanosecond(), std::process::id());
-    ActorId::new(&text).map_err(|error| Error::new(ErrorKind::InvalidInput, "name this process", error.to_string()))
+    ActorId::new(&text)
+        .map_err(|error| Error::new(ErrorKind::InvalidInput, "name this process", error.to_string()))
 }
 
 struct Starting {
@@ -283,7 +285,9 @@ pub fn log(news: &News) {
         Happening::Verdict(region, verdict) => tracing::info!(%region, %verdict, "verdict"),
         Happening::TookLease(term) => tracing::info!(%term, "took the lease"),
         Happening::LostLease(why) => tracing::info!(why, "lost the lease"),
-        Happening::Planned(plan) => tracing::info!(kind = %plan.kind, to = %plan.to, why = plan.why, "planned"),
+        Happening::Planned(plan) => {
+            tracing::info!(kind = %plan.kind, to = %plan.to, why = plan.why, "planned")
+        }
         Happening::Refused(guards) => tracing::warn!(?guards, "refused"),
         Happening::Step(step, how) => tracing::info!(%step, how, "step"),
         Happening::Ended(outcome, report) => tracing::info!(%outcome, report = report.summary(), "ended"),

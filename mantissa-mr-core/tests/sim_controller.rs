@@ -119,3 +119,18 @@ fn a_proposal_that_stands_changes_no_state() {
     let proposed = |news: &News| matches!(&news.what, Happening::State { to: State::Proposed, .. });
     assert_eq!(board.iter().filter(|(_, news)| proposed(news)).count(), 1);
 }
+
+#[test]
+fn people_are_told_once_that_the_ledger_answers_nobody() {
+    let witness = |up| Fault::Witness { up };
+    let faults = [(60, witness(false)), (300, witness(true))];
+    let (simulation, cast) = run(|_| {}, &faults, 400);
+    // Each of the three controllers says that it gets none, and later that it does again.
+    assert_eq!(told(&simulation, "gets no answer from the ledger"), 3);
+    let again = |news: &News| matches!(&news.what, Happening::Trouble(text) if text.contains("again"));
+    assert_eq!(cast.board.borrow().iter().filter(|(_, news)| again(news)).count(), 3);
+    // A short silence is no news.
+    let (simulation, _) = run(|_| {}, &[(60, witness(false)), (68, witness(true))], 200);
+    assert_eq!(told(&simulation, "no answer"), 0);
+    assert!(ledger(&simulation).execution.is_none());
+}
