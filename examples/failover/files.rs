@@ -46,7 +46,8 @@ use settings::Known;
 use store::FileStore;
 use witness::Witness;
 
-const README: &str = "A world of mantissa-mr's `failover` example: regions, data, traffic and compute as files.
+const README: &str =
+    "A world of mantissa-mr's `failover` example: regions, data, traffic and compute as files.
 
 Take a region down:       touch regions/us-east-1/DOWN
 Bring it back:            rm regions/us-east-1/DOWN
@@ -58,7 +59,7 @@ All else can be read, and is better left alone.
 
 /// What to do about a world that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub(crate) enum Missing {
     /// Refuse: somebody may have named the wrong folder.
     Refuse,
     /// Act as if it were there and empty; for dry runs.
@@ -70,7 +71,7 @@ pub enum Missing {
 ///
 /// # Errors
 /// The folder cannot be written. Running it again goes on from there.
-pub async fn create(root: &Path, deployment: &Deployment) -> Result<Vec<String>, Failure> {
+pub(crate) async fn create(root: &Path, deployment: &Deployment) -> Result<Vec<String>, Failure> {
     let resources = Resources::new(root, deployment)?;
     let mut made = Vec::new();
     let world = resources.world.clone();
@@ -94,7 +95,7 @@ pub async fn create(root: &Path, deployment: &Deployment) -> Result<Vec<String>,
 ///
 /// # Errors
 /// Every setting that is wrong.
-pub fn connect(root: &Path, deployment: &Deployment, missing: Missing) -> Result<Backend, Problems> {
+pub(crate) fn connect(root: &Path, deployment: &Deployment, missing: Missing) -> Result<Backend, Problems> {
     let resources = Resources::new(root, deployment)?;
     let mut backend = Backend::new(Arc::new(Witness::new(root, missing)));
     for store in resources.stores {
@@ -114,7 +115,7 @@ pub fn connect(root: &Path, deployment: &Deployment, missing: Missing) -> Result
 
 /// Why a world cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// A setting is wrong.
     #[error("{0}")]
     Settings(#[from] Problems),

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use crate::backend::Backend;
 use crate::call::{Call, Input, Machine, Reply};
 use crate::cell::{Expected, StoreOutcome};
@@ -22,6 +21,7 @@ use crate::ledger::{GroupCells, Ledger, Token};
 use crate::name::{ActorId, GroupName, Region, ResourceName, VantageName};
 use crate::plan::{self, MoveRequest, Plan, Step};
 use crate::problem::Problems;
+use futures_util::future::join_all;
 
 mod evidence;
 mod orders;
@@ -141,9 +141,11 @@ impl Operator {
         match self.backend.cells.store(&cell, &Expected::Absent, &ledger.encode()).await? {
             StoreOutcome::Applied { .. } => Ok(format!("group {group}: created the ledger {cell}")),
             StoreOutcome::Lost => Ok(format!("group {group}: somebody else just created the ledger {cell}")),
-            StoreOutcome::Unknown { why } => Err(Error::new(ErrorKind::Unavailable, "create the ledger", why)
-                .on(&cell)
-                .with_advice("run init again")),
+            StoreOutcome::Unknown { why } => {
+                Err(Error::new(ErrorKind::Unavailable, "create the ledger", why)
+                    .on(&cell)
+                    .with_advice("run init again"))
+            }
         }
     }
 

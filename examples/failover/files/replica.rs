@@ -109,7 +109,6 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Replica {
     folder: PathBuf,
-    pub(super) region: Region,
     pub(super) state: State,
     saved: State,
     logs: BTreeMap<Region, Vec<Change>>,
@@ -117,14 +116,16 @@ pub(super) struct Replica {
 
 impl Replica {
     /// Reads a replica; none if there is none in this folder.
-    pub(super) fn load(folder: PathBuf, region: &Region) -> Result<Option<Self>> {
+    pub(super) fn load(folder: PathBuf) -> Result<Option<Self>> {
         let Some(state) = disk::read_json::<State>(&folder.join("replica.json"))? else { return Ok(None) };
         let mut logs = BTreeMap::new();
         for name in disk::names(&folder.join("logs"))? {
-            let Some(origin) = name.strip_suffix(".jsonl").and_then(|name| Region::new(name).ok()) else { continue };
+            let Some(origin) = name.strip_suffix(".jsonl").and_then(|name| Region::new(name).ok()) else {
+                continue;
+            };
             logs.insert(origin, read_log(&folder.join("logs").join(&name))?);
         }
-        Ok(Some(Self { folder, region: region.clone(), saved: state.clone(), state, logs }))
+        Ok(Some(Self { folder, saved: state.clone(), state, logs }))
     }
 
     /// Makes an empty replica.
@@ -155,7 +156,9 @@ impl Replica {
         &'a self,
         other: &'a Self,
     ) -> impl Iterator<Item = (&'a Region, &'a [Change])> {
-        let after = |(origin, log): (&'a Region, &'a Vec<Change>)| (origin, log.get(self.holds(origin)..).unwrap_or(&[]));
+        let after = |(origin, log): (&'a Region, &'a Vec<Change>)| {
+            (origin, log.get(self.holds(origin)..).unwrap_or(&[]))
+        };
         other.logs.iter().map(after).filter(|(_, changes)| !changes.is_empty())
     }
 

@@ -78,7 +78,10 @@ impl FileRouter {
         disk::make_folder(&self.world.root.join("routers"))?;
         let weights = Weights::even(serving);
         let text = format!("router {}: made it, with {weights}", self.name);
-        disk::replace_json(&path, &State { version: 1, epoch: Epoch(1), weights, changed: Timestamp::now() })?;
+        disk::replace_json(
+            &path,
+            &State { version: 1, epoch: Epoch(1), weights, changed: Timestamp::now() },
+        )?;
         Ok(Some(text))
     }
 
@@ -136,7 +139,8 @@ impl TrafficRouter for FileRouter {
     }
 
     async fn shift(&self, shift: &Shift) -> Result<()> {
-        let wrong = |message: String| Err(Error::new(ErrorKind::InvalidInput, "shift", message).on(&self.name));
+        let wrong =
+            |message: String| Err(Error::new(ErrorKind::InvalidInput, "shift", message).on(&self.name));
         if shift.weights.serving().next().is_none() {
             return wrong("it would leave every region without traffic".into());
         }

@@ -97,7 +97,8 @@ impl ComputeScaler for FileScaler {
     async fn capacity(&self, region: &Region) -> Result<Capacity> {
         let (path, region, terms) = (self.path(region), region.clone(), self.terms);
         let read = move |world: &World| load(world, &path, &region, "read the capacity");
-        let state = alone(&self.world, "read the capacity", read).await.map_err(|error| error.on(&self.name))?;
+        let state =
+            alone(&self.world, "read the capacity", read).await.map_err(|error| error.on(&self.name))?;
         Ok(Capacity {
             ready: state.ready(terms),
             requested: state.requested,

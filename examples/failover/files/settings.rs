@@ -65,7 +65,8 @@ impl<'a> Known<'a> {
         for name in self.settings.keys().filter(|name| !self.known.contains(&name.as_str())) {
             let problem = Problem::new(format!("{}.{name}", self.field), "there is no such setting");
             let known = self.known.join(", ");
-            let advice = if known.is_empty() { "there is none".to_owned() } else { format!("known are: {known}") };
+            let advice =
+                if known.is_empty() { "there is none".to_owned() } else { format!("known are: {known}") };
             self.problems.push(problem.with_advice(advice));
         }
         self.problems

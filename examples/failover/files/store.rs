@@ -94,12 +94,11 @@ impl<'a> Replicas<'a> {
     /// Reads the replicas of the regions that are up, and lets happen what time has made due between them.
     fn load(world: &'a World, terms: &'a Terms, operation: &'static str) -> Result<Self> {
         let now = Timestamp::now();
-        let mut replicas =
-            Self { world, terms, operation, up: BTreeMap::new(), down: BTreeSet::new(), now };
+        let mut replicas = Self { world, terms, operation, up: BTreeMap::new(), down: BTreeSet::new(), now };
         for region in &terms.regions {
             if world.is_down(region) {
                 replicas.down.insert(region.clone());
-            } else if let Some(replica) = Replica::load(replicas.folder(region), region)? {
+            } else if let Some(replica) = Replica::load(replicas.folder(region))? {
                 replicas.up.insert(region.clone(), replica);
             }
         }
@@ -282,7 +281,8 @@ impl<'a> Replicas<'a> {
         }
         let position = |origin: &Region| format!("{} of {origin}'s log", source.holds(origin));
         let positions: Vec<String> = source.origins().map(position).collect();
-        let positions = if positions.is_empty() { "0: nothing was written".into() } else { positions.join(", ") };
+        let positions =
+            if positions.is_empty() { "0: nothing was written".into() } else { positions.join(", ") };
         Ok(Drained::Proven { how: format!("{to} holds log position {positions}") })
     }
 
@@ -301,7 +301,8 @@ impl<'a> Replicas<'a> {
             let sources = self.up.get(region).map(|replica| self.sources(replica)).unwrap_or_default();
             for (source, _) in sources {
                 if let Drained::NotYet { remaining } = self.drained(&source, region)? {
-                    let message = format!("{} changes of {source} are missing", remaining.unwrap_or_default());
+                    let message =
+                        format!("{} changes of {source} are missing", remaining.unwrap_or_default());
                     return self.refuse(ErrorKind::Conflict, region, message);
                 }
             }
@@ -324,8 +325,8 @@ impl<'a> Replicas<'a> {
             if self.up.contains_key(region) {
                 continue;
             }
-            let writes = self.terms.strategy == Strategy::ActiveActive
-                || (fresh && *region == self.terms.preferred);
+            let writes =
+                self.terms.strategy == Strategy::ActiveActive || (fresh && *region == self.terms.preferred);
             let role = if writes { "a replica that takes writes" } else { "a replica" };
             if dry_run {
                 made.push(format!("would make {role} in {region}"));
@@ -408,7 +409,8 @@ impl ReplicatedStore for FileStore {
     async fn status(&self) -> Result<StoreStatus> {
         self.with("status", |replicas| {
             let regions = &replicas.terms.regions;
-            let replicas = regions.iter().map(|region| (region.clone(), replicas.status_of(region))).collect();
+            let replicas =
+                regions.iter().map(|region| (region.clone(), replicas.status_of(region))).collect();
             Ok(StoreStatus { replicas })
         })
         .await

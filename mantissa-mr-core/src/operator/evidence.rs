@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{Execution, StepProgress, Terms};
 use crate::journal::{JournalHead, Reader, Record, Slot};
 use crate::ledger::{Epoch, Ledger, Running};
-use crate::name::GroupName;
+use crate::name::{GroupName, StepId};
 use crate::plan::{Plan, PlanHash};
 
 /// The journal of a group, checked from its first slot to the anchor in the ledger and past it.
@@ -28,7 +28,7 @@ fn in_one_line<S: serde::Serializer>(error: &Option<Error>, serializer: S) -> Re
 }
 
 /// An execution that is under way, as its journal has it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct UnderWay {
     /// What the ledger says of it.
     pub running: Running,
@@ -42,6 +42,25 @@ pub struct UnderWay {
     pub aborting: bool,
     /// What was journaled of it.
     pub records: Vec<Record>,
+    execution: Execution,
+}
+
+impl UnderWay {
+    /// Whether it could be given up now, seen from here; whoever carries it out has the last word.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_abort(&mut self, why: &str) -> Result<(), String> {
+        self.execution.abort(why)
+    }
+
+    /// Whether a step could be left out now, seen from here; whoever carries it out has the last word.
+    ///
+    /// # Errors
+    /// Why not: there is no such step, it is over, or it changes the ledger.
+    pub fn can_skip(&mut self, step: &StepId, why: &str) -> Result<(), String> {
+        self.execution.skip(step, why).map(|_| ())
+    }
 }
 
 impl Operator {
@@ -100,6 +119,7 @@ impl Operator {
             running,
             plan,
             records,
+            execution,
         }))
     }
 
