@@ -3,7 +3,7 @@
 //! [`Controller`] is a [`Machine`]: it is told what happened and says what to do. The async driver
 //! ([`drive`](crate::drive)) runs it against a cloud, the simulation runs the very same code on an event heap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ use journal::JournalWriter;
 use lease::{LeaseRole, LedgerView};
 use watch::Watch;
 
+/// The shortest sleep.
+const BREATH: Duration = Duration::from_millis(50);
 /// The pause before a call that failed is made again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -169,6 +171,8 @@ pub struct Controller {
     next_call: u64,
     tokens: u64,
     out: Vec<Output>,
+    /// The moments that it asked to be woken at.
+    armed: BTreeSet<Moment>,
     /// Calls that are made again after a pause, because the last attempt failed.
     later: Vec<(Moment, Tag, Call)>,
     news: Vec<News>,
@@ -217,6 +221,7 @@ impl Controller {
             next_call: 0,
             tokens: 0,
             out: Vec::new(),
+            armed: BTreeSet::new(),
             later: Vec::new(),
             news: Vec::new(),
             view: LedgerView::default(),
@@ -362,8 +367,12 @@ impl Controller {
         }
     }
 
+    /// Asks to be woken, once for each moment, and never at once: what can be done now is done now.
     fn wake_at(&mut self, at: Moment) {
-        self.out.push(Output::WakeAt(at));
+        let at = at.max(self.moment() + BREATH);
+        if self.armed.insert(at) {
+            self.out.push(Output::WakeAt(at));
+        }
     }
 
     fn waits_for(&self, wanted: impl Fn(&Tag) -> bool) -> bool {
@@ -470,6 +479,7 @@ pub(crate) fn silence_is_unfit(error: Error) -> crate::error::Result<Assessment>
 impl Machine for Controller {
     fn step(&mut self, now: Now, input: Input) -> Vec<Output> {
         self.now = now;
+        self.armed = self.armed.split_off(&(now.moment + Duration::from_nanos(1)));
         if let Input::Reply { id, reply } = input {
             // A reply to a call that was given up, or of a time before this actor lost the lease, says nothing new.
             if let Some(tag) = self.calls.remove(&id) {

@@ -20,6 +20,9 @@ mod tier;
 pub(crate) mod validate;
 mod warnings;
 
+#[cfg(test)]
+mod tests;
+
 pub use group::{GroupSpec, ResourceSpec, Settings, Writers};
 pub use policy::{Automatic, DetectionPolicy, GateTerms, Policy, StandbyShare, Timing, Velocity};
 pub use share::{InvalidShare, Share};

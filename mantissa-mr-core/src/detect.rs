@@ -11,7 +11,7 @@
 //!   for the hold of the group's tier without a break before the [`Verdict`] is confirmed. A vantage that is silent,
 //!   stale or abstains does not vote, but still counts in what a majority is of.
 //!
-//! Why these rules, in numbers, and the simulation behind them: `tests/detector_table.rs`. What no rule that sees only
+//! Why these rules, in numbers, and the simulation behind them: `tests/detector_table/main.rs`. What no rule that sees only
 //! probes can tell apart is an outage that ends by itself just after the hold from one that does not: a longer hold
 //! buys fewer false verdicts with time to detect, so the hold belongs to the tier.
 //!

@@ -24,6 +24,13 @@ pub struct Seen<T> {
     pub at: Moment,
 }
 
+impl Seen<Duration> {
+    /// For a lag: up to when everything had arrived, by the clock of who saw it.
+    pub fn watermark(&self) -> Moment {
+        self.at.before(self.value)
+    }
+}
+
 /// Whether a region can serve, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
@@ -59,8 +66,12 @@ impl Facts {
     pub fn saw_status(&mut self, now: Moment, store: &ResourceName, status: StoreStatus) {
         for (region, replica) in &status.replicas {
             if let Lag::Known { lag, age } = replica.lag {
-                let value = lag.saturating_add(age);
-                self.lags.insert((store.clone(), region.clone()), Seen { value, at: now });
+                let seen = Seen { value: lag.saturating_add(age), at: now };
+                let best = self.lags.entry((store.clone(), region.clone())).or_insert_with(|| seen.clone());
+                // A source that is gone lets the lag grow, but what the replica holds it holds.
+                if seen.watermark() >= best.watermark() {
+                    *best = seen;
+                }
             }
             if matches!(replica.role, Role::Writer | Role::Replica) {
                 self.answered(now, region);

@@ -21,13 +21,19 @@
 //! A gate can also bound what a failover loses (see [`RpoBound`]): it then shuts when the region that would take over
 //! is not known to be close enough behind. A standby that is gone shuts such a gate too: that is what the bound costs.
 //!
-//! [`GateMachine`] is the algorithm, without I/O or clock.
+//! [`GateMachine`] is the algorithm, without I/O or clock. [`WriteGate`] is what a service holds, and [`GateRunner`] what
+//! keeps it open.
 
+mod handle;
 mod machine;
+mod published;
+mod runner;
 mod shut;
 mod view;
 
+pub use handle::{Unknown, WhyUnknown, WriteError, WriteGate, WritePermit};
 pub use machine::{GateMachine, RenewPolicy};
+pub use runner::GateRunner;
 pub use shut::{Shut, ShutReason};
 pub use view::{Permit, RpoBound};
 

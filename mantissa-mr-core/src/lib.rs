@@ -6,6 +6,9 @@ pub mod cell;
 pub mod check;
 pub mod clock;
 pub mod compute;
+pub mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod controller;
 pub mod decide;
 pub mod deployment;
@@ -27,6 +30,8 @@ pub mod plan;
 pub mod problem;
 pub mod register;
 pub mod report;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod state;
 pub mod store;
 pub mod traffic;

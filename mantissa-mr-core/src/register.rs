@@ -83,8 +83,9 @@ pub enum Next {
     ///
     /// Holds the cell as read while settling; `None` if it was not read, or is not there.
     Lost(Option<Cell>),
-    /// It cannot go on. [`Effect::None`]: the value is not in force and never will be. [`Effect::Unknown`]: it may be,
-    /// or may yet; observe before anything is built on either.
+    /// It cannot go on. [`Effect::None`]: the value is not in force and never will be, and if the error
+    /// [can be retried](Error::can_retry), the same swap may be begun again. [`Effect::Unknown`]: the value may be in
+    /// force, or may land yet; observe before anything is built on either. Such an error is never one to retry.
     Failed(Error),
 }
 
@@ -128,7 +129,14 @@ impl Swap {
         match (std::mem::replace(&mut self.awaits, Awaits::Nothing), reply) {
             (Awaits::Store { first }, Reply::Store(answer)) => self.stored(first, answer),
             (Awaits::Load, Reply::Load(answer)) => self.loaded(answer),
-            _ => Next::Failed(self.abandon("a reply came that nothing was asked for")),
+            (Awaits::Nothing, _) => {
+                let effect = if self.in_doubt { Effect::Unknown } else { Effect::None };
+                let message = "a reply came, and nothing had been asked";
+                let error = Error::new(ErrorKind::InvalidInput, "swap a cell", message);
+                Next::Failed(error.on(&self.cell).with_effect(effect))
+            }
+            // The reply to something else says nothing of the call that was made.
+            _ => self.load(),
         }
     }
 

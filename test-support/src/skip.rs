@@ -51,8 +51,9 @@ macro_rules! or_skip {
 /// Where the environment says `CI=true`, if the test is not listed in `.ci/allowed-skips`.
 pub fn skipped(test: &str, reason: impl fmt::Display) {
     let line = line(test, &reason.to_string());
-    // Not `eprintln!`: the harness would swallow it, as the test passes.
-    let _ = writeln!(io::stderr(), "\nSKIPPED {}", line.replacen('\t', ": ", 1));
+    // Not `eprintln!`, which the harness would swallow, as the test passes; and in one write, as it writes too.
+    let loud = format!("\nSKIPPED {}\n", line.replacen('\t', ": ", 1));
+    let _ = io::stderr().write_all(loud.as_bytes());
     if let Err(error) = record(&file(), &line) {
         panic!("{test} is skipped, and cannot be counted in {}: {error}", file().display());
     }

@@ -35,7 +35,7 @@
 //!
 //! # Limits
 //! A local file system on Linux: over NFS and the like, locks and renames promise less. A value holds at most
-//! [`MAX_VALUE`] bytes. Swapping or deleting the folder under running processes is not
+//! [`MAX_VALUE`](super::MAX_VALUE) bytes. Swapping or deleting the folder under running processes is not
 //! survived; processes that open it by path afterwards are refused if it is not a cell folder. The cells are lost with
 //! the machine, so they witness nothing: they belong beside a single controller, not into a real deployment.
 
@@ -51,8 +51,6 @@ use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::task::spawn_blocking;
 
-#[cfg(doc)]
-use super::MAX_VALUE;
 use super::{Cell, CellDurability, CellName, CellStore, Expected, StoreOutcome, check_value};
 use crate::error::{Effect, Error, ErrorKind, Result};
 use folder::{Attempt, Folder};
@@ -65,7 +63,8 @@ const LOCK_WAIT: ExponentialBuilder = ExponentialBuilder::new()
 
 /// Cells in a folder; see the [module](self) for what they promise and why. Clones share the folder.
 ///
-/// Needs a tokio runtime: files are read and written on its threads for blocking work.
+/// Needs a tokio runtime with its timer: files are read and written on its threads for blocking work, and a store that
+/// meets another process's waits for it.
 ///
 /// # Cancel safety
 /// A `store` that is dropped may be applied yet: treat it as [`StoreOutcome::Unknown`].

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    Automatic, DeploymentSpec, GroupSpec, Policy, RegionSpec, ResourceSpec, VantageSpec, WitnessSpec, spoken,
+    Automatic, DeploymentSpec, GroupSpec, Policy, RegionSpec, ResourceSpec, Settings, VantageSpec,
+    WitnessSpec, spoken,
 };
 use crate::name::{FailureDomain, Region};
 use crate::problem::Problem;
@@ -90,6 +91,8 @@ fn witness(witness: &WitnessSpec, regions: Option<&[RegionSpec]>, found: &mut Ve
     if witness.kind.is_empty() {
         found.push(Problem::new("witness.kind", "names no implementation"));
     }
+    unfilled("witness.kind", &witness.kind, found);
+    settings("witness.settings", &witness.settings, found);
     let (Some(region), Some(regions)) = (&witness.region, regions) else { return };
     if has(regions, region) {
         let message = format!("the witness is in {region}, which is one of the regions that it must outlive");
@@ -227,10 +230,51 @@ fn resource(field: &str, resource: &ResourceSpec, regions: Option<&[RegionSpec]>
         let problem = Problem::new(format!("{field}.failover-unit"), "is empty");
         found.push(problem.with_advice("leave it out if the resource fails over by itself"));
     }
+    unfilled(&format!("{field}.kind"), &resource.kind, found);
+    unfilled(&format!("{field}.failover-unit"), resource.unit(), found);
+    settings(&format!("{field}.settings"), &resource.settings, found);
+    for (region, of_region) in &resource.regions {
+        settings(&format!("{field}.regions.{region}"), of_region, found);
+    }
     let Some(regions) = regions else { return };
     for region in resource.regions.keys().filter(|region| !has(regions, region)) {
         let message = format!("{region} is not one of the regions ({})", names(regions));
         found.push(Problem::new(format!("{field}.regions.{region}"), message));
+    }
+}
+
+fn settings(field: &str, settings: &Settings, found: &mut Vec<Problem>) {
+    for (key, value) in settings {
+        setting(&format!("{field}.{key}"), value, found);
+    }
+}
+
+fn setting(field: &str, value: &toml::Value, found: &mut Vec<Problem>) {
+    match value {
+        toml::Value::String(text) => unfilled(field, text, found),
+        toml::Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                let name = value.get("name").and_then(toml::Value::as_str);
+                let part = name.map_or_else(|| index.to_string(), str::to_owned);
+                setting(&format!("{field}.{part}"), value, found);
+            }
+        }
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                setting(&format!("{field}.{key}"), value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A template that reached this point would be taken by its letters.
+fn unfilled(field: &str, text: &str, found: &mut Vec<Problem>) {
+    if text.contains("${") {
+        let problem = Problem::new(field, "holds `${`, which nothing fills in");
+        found.push(
+            problem.with_advice("in an overlay, { variable = \"name\" } is the value of a tfvars variable"),
+        );
     }
 }
 

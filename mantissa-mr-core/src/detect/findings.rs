@@ -1,5 +1,5 @@
 //! The four findings of the simulation that the design rests on, each as a small story. In numbers: the table in
-//! `tests/detector_table.rs`.
+//! `tests/detector_table/main.rs`.
 
 use std::time::Duration;
 

@@ -37,6 +37,8 @@ const FEWEST_DOMAINS: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Quorum {
     seats: BTreeMap<VantageName, Seat>,
+    /// How many failure domains they are in.
+    domains: usize,
     fresh_for: Duration,
     standing: BTreeMap<Region, Standing>,
     latest: Moment,
@@ -84,8 +86,11 @@ impl Quorum {
         let seat = |vantage: &VantageSpec| {
             (vantage.name.clone(), Seat { domain: vantage.failure_domain.clone(), heard: None })
         };
+        let seats: BTreeMap<VantageName, Seat> = configured.into_iter().map(seat).collect();
+        let domains: BTreeSet<&FailureDomain> = seats.values().map(|seat| &seat.domain).collect();
         Self {
-            seats: configured.into_iter().map(seat).collect(),
+            domains: domains.len(),
+            seats,
             fresh_for: policy.fresh_for(),
             standing: BTreeMap::new(),
             latest: Moment::START,
@@ -166,43 +171,45 @@ impl Quorum {
     }
 
     fn look<'a>(&self, now: Moment, seat: &'a Seat, region: &Region) -> Seen<'a> {
-        let mut seen = Seen { domain: &seat.domain, state: VoteState::NeverHeard, age: None, vote: None };
+        let mut seen = Seen {
+            domain: &seat.domain,
+            state: VoteState::NeverHeard,
+            side: Side::Silent,
+            age: None,
+            vote: None,
+        };
         let Some(kept) = &seat.heard else { return seen };
-        let vote = kept.ballot.votes.get(region);
-        let written_before = vote.map(|vote| vote.age).unwrap_or_default();
-        let age = kept.grew.map(|grew| now.since(grew).saturating_add(written_before));
-        seen.vote = vote;
-        seen.age = age;
-        seen.state = match (age, &kept.ballot.abstains) {
-            (None, _) => VoteState::Unproven,
-            (Some(age), _) if age > self.fresh_for => VoteState::Stale,
-            (Some(_), Some(why)) => VoteState::Abstaining { why: why.clone() },
-            (Some(_), None) if vote.is_none() => VoteState::NoAnswerYet,
-            (Some(_), None) => VoteState::Fresh,
+        seen.vote = kept.ballot.votes.get(region);
+        let written_before = seen.vote.map(|vote| vote.age).unwrap_or_default();
+        seen.age = kept.grew.map(|grew| now.since(grew).saturating_add(written_before));
+        seen.state = match (seen.age, &kept.ballot.abstains, seen.vote) {
+            (None, _, _) => VoteState::Unproven,
+            (Some(age), _, _) if age > self.fresh_for => VoteState::Stale,
+            (Some(_), Some(why), _) => VoteState::Abstaining { why: why.clone() },
+            (Some(_), None, None) => VoteState::NoAnswerYet,
+            (Some(_), None, Some(vote)) => {
+                seen.side = Side::of(vote);
+                VoteState::Fresh
+            }
         };
         seen
     }
 
     fn judge(&self, votes: &[(&VantageName, Seen<'_>)]) -> (Tally, Fitness) {
-        let mut sides: BTreeMap<Side, Supporters<'_>> = BTreeMap::new();
-        for (_, seen) in votes {
-            sides.entry(seen.side()).or_default().add(seen.domain);
-        }
-        let side = |side: Side| sides.get(&side).cloned().unwrap_or_default();
-        let (fit, degraded, unfit) = (side(Side::Fit), side(Side::Degraded), side(Side::Unfit));
+        let count = |side| votes.iter().filter(|(_, seen)| seen.side == side).count();
         let tally = Tally {
-            fit: fit.vantages,
-            degraded: degraded.vantages,
-            unfit: unfit.vantages,
-            silent: side(Side::Silent).vantages,
+            fit: count(Side::Fit),
+            degraded: count(Side::Degraded),
+            unfit: count(Side::Unfit),
+            silent: count(Side::Silent),
             needed: self.seats.len() / 2 + 1,
         };
-        let enough = self.seats.len() >= FEWEST_VANTAGES && unfit.domains.len() >= FEWEST_DOMAINS;
-        let fitness = if enough && self.carries(&unfit) {
+        let enough = self.seats.len() >= FEWEST_VANTAGES;
+        let fitness = if enough && self.carried(votes, &[Side::Unfit], FEWEST_DOMAINS) {
             Fitness::Unfit
-        } else if self.carries(&fit) {
+        } else if self.carried(votes, &[Side::Fit], 1) {
             Fitness::Fit
-        } else if self.carries(&degraded.and(unfit)) {
+        } else if self.carried(votes, &[Side::Degraded, Side::Unfit], 1) {
             Fitness::Degraded
         } else {
             Fitness::Unknown
@@ -210,15 +217,19 @@ impl Quorum {
         (tally, fitness)
     }
 
-    /// Whether they are a strict majority of the configured vantages and of their failure domains.
-    fn carries(&self, supporters: &Supporters<'_>) -> bool {
-        let domains: BTreeSet<&FailureDomain> = self.seats.values().map(|seat| &seat.domain).collect();
-        supporters.vantages > self.seats.len() / 2 && supporters.domains.len() > domains.len() / 2
+    /// Whether those on these sides are a strict majority of the configured vantages and of their failure domains.
+    fn carried(&self, votes: &[(&VantageName, Seen<'_>)], sides: &[Side], fewest_domains: usize) -> bool {
+        let supporters = votes.iter().map(|(_, seen)| seen).filter(|seen| sides.contains(&seen.side));
+        if supporters.clone().count() <= self.seats.len() / 2 {
+            return false;
+        }
+        let domains: BTreeSet<&FailureDomain> = supporters.map(|seen| seen.domain).collect();
+        domains.len() > self.domains / 2 && domains.len() >= fewest_domains
     }
 }
 
 /// What counts of a vantage's vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Fit,
     Degraded,
@@ -226,22 +237,14 @@ enum Side {
     Silent,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Supporters<'a> {
-    vantages: usize,
-    domains: BTreeSet<&'a FailureDomain>,
-}
-
-impl<'a> Supporters<'a> {
-    fn add(&mut self, domain: &'a FailureDomain) {
-        self.vantages += 1;
-        self.domains.insert(domain);
-    }
-
-    fn and(mut self, others: Self) -> Self {
-        self.vantages += others.vantages;
-        self.domains.extend(others.domains);
-        self
+impl Side {
+    fn of(vote: &Vote) -> Self {
+        match (vote.fitness, vote.failing_now) {
+            (Fitness::Fit, _) => Self::Fit,
+            (Fitness::Unfit, true) => Self::Unfit,
+            (Fitness::Unfit, false) | (Fitness::Degraded, _) => Self::Degraded,
+            (Fitness::Unknown, _) => Self::Silent,
+        }
     }
 }
 
@@ -250,21 +253,12 @@ impl<'a> Supporters<'a> {
 struct Seen<'a> {
     domain: &'a FailureDomain,
     state: VoteState,
+    side: Side,
     age: Option<Duration>,
     vote: Option<&'a Vote>,
 }
 
 impl Seen<'_> {
-    fn side(&self) -> Side {
-        let vote = self.vote.filter(|_| self.state == VoteState::Fresh);
-        match vote.map(|vote| (vote.fitness, vote.failing_now)) {
-            Some((Fitness::Fit, _)) => Side::Fit,
-            Some((Fitness::Unfit, true)) => Side::Unfit,
-            Some((Fitness::Unfit, false) | (Fitness::Degraded, _)) => Side::Degraded,
-            Some((Fitness::Unknown, _)) | None => Side::Silent,
-        }
-    }
-
     fn cast(self) -> CastVote {
         CastVote {
             failure_domain: self.domain.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::shut::{Shut, ShutReason};
-use super::view::{Permit, Replica, RpoBound, Standing, View, diverged};
+use super::view::{Opening, Permit, Replica, RpoBound, Standing, View, diverged};
 use crate::call::{Call, CallId, Input, Machine, Output, Reply, Request};
 use crate::cell::Cell;
 use crate::clock::{Moment, Now, RateMargin};
@@ -167,6 +167,7 @@ impl GateMachine {
     ///
     /// Only a gate with an [`RpoBound`] cares. Between two observations the lag counts as growing with time.
     pub fn observe_lag(&mut self, now: Now, lag: Duration) {
+        self.check_clocks(now);
         let replica = Some(Replica { seen: now.moment, lag });
         self.change(now, |view| view.replica = replica);
     }
@@ -175,16 +176,13 @@ impl GateMachine {
         &self.view
     }
 
-    /// Changes what is known, and counts an opening if that opened the gate.
+    /// Changes what is known, and counts an opening if that opened the gate, or opened it on other terms.
     fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
-        let before = self.view.is_open(now).then(|| self.view.opening()).flatten();
+        let promise = |opening: Opening| (opening.epoch, opening.write_deadline, opening.rate_margin);
+        let before = self.view.open_at(now).map(promise);
         change(&mut self.view);
-        let after = self.view.is_open(now).then(|| self.view.opening()).flatten();
-        if let Some(after) = after
-            && before.is_none_or(|before| {
-                (before.epoch, before.write_deadline) != (after.epoch, after.write_deadline)
-            })
-        {
+        let after = self.view.open_at(now).map(promise);
+        if after.is_some() && after != before {
             self.view.opening += 1;
         }
     }

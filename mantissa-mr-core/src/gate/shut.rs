@@ -81,6 +81,8 @@ pub enum ShutReason {
         /// This region's epoch before.
         before: Epoch,
     },
+    /// The gate is being changed at this very moment.
+    Changing,
     /// Whoever keeps the gate open has ended.
     Stopped,
 }
@@ -149,6 +151,7 @@ impl fmt::Display for ShutReason {
             Self::WentBack { now, before } => {
                 write!(f, "the ledger went back from epoch {before} to {now}")
             }
+            Self::Changing => write!(f, "it is being changed at this very moment"),
             Self::Stopped => write!(f, "what keeps it open has ended"),
         }
     }
@@ -170,6 +173,7 @@ impl ShutReason {
             }
             Self::NotActive { .. } => "send the write to the active region",
             Self::UnknownRegion => "start this process with the name of one of the deployment's regions",
+            Self::Changing => "try again at once",
             Self::ClocksDiverged { .. } => "it opens with the next good read of the ledger: try again soon",
             Self::ReplicaBehind { .. } => {
                 "mend the replication, or run the gate without the RPO bound and accept that loss is then an estimate"

@@ -17,7 +17,9 @@ use crate::ledger::{GroupCells, Ledger, Running, Token};
 use crate::name::{ActorId, DeploymentName, ExecutionId, GroupName, Region};
 use crate::plan::Move;
 
+mod memory;
 mod rule;
+mod runner;
 
 /// Bugs that the tests must catch.
 #[derive(Clone, Copy, Debug, Default)]

@@ -118,16 +118,14 @@ impl View {
         })
     }
 
-    /// Whether trust (and the replica) reaches beyond now, be it too short for another permit.
-    pub(super) fn is_open(&self, now: Now) -> bool {
-        self.opening().is_some_and(|opening| opening.covers(now))
+    /// The opening, if it reaches beyond now, be it too short for another permit.
+    pub(super) fn open_at(&self, now: Now) -> Option<Opening> {
+        self.opening().filter(|opening| opening.covers(now))
     }
 
     pub(super) fn permit(&self, now: Now) -> Result<Permit, Shut> {
-        match self.opening() {
-            Some(opening) if opening.covers(now) => opening.permit(now.moment).ok_or_else(|| self.shut(now)),
-            _ => Err(self.shut(now)),
-        }
+        let opening = self.open_at(now);
+        opening.and_then(|opening| opening.permit(now.moment)).ok_or_else(|| self.shut(now))
     }
 
     pub(super) fn holds(&self, now: Now, permit: &Permit) -> bool {

@@ -50,12 +50,11 @@ pub(super) fn loss(
         let Some(seen) = situation.facts.lags.get(&(name.clone(), to.clone())) else {
             return PredictedLoss::Unknown;
         };
-        // What was acknowledged between the measurement and the region's last sign of life may be missing too.
-        let unseen =
-            situation.facts.last_success.get(from).map_or(Duration::ZERO, |last| last.since(seen.at));
-        let about = seen.value.saturating_add(unseen);
-        let until_shut = now.since(seen.at).saturating_add(situation.ledger.gate.seal_wait());
-        let bound = LossBoundTime(seen.value.saturating_add(until_shut));
+        // What was acknowledged after the replica's watermark and before the region's last sign of life may be missing.
+        let last_sign = situation.facts.last_success.get(from).copied().unwrap_or(now);
+        let about = last_sign.since(seen.watermark());
+        let until_shut = situation.ledger.gate.seal_wait();
+        let bound = LossBoundTime(now.since(seen.watermark()).saturating_add(until_shut));
         let at_most = (capabilities.replication == Replication::Ordered).then_some(bound);
         worst = worse(worst, about, at_most);
     }

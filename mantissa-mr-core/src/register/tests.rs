@@ -127,11 +127,15 @@ fn a_value_without_a_token_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn a_reply_that_nothing_asked_for_is_an_error_that_keeps_the_doubt() {
+fn a_reply_to_something_else_settles_nothing() {
     let mut swap = swap_from(Expected::Absent);
+    let stray = swap.step(Reply::Load(Ok(None)));
+    assert!(matches!(&stray, Next::Failed(error) if error.effect() == Effect::None), "{stray:?}");
     swap.begin();
-    let Next::Failed(error) = swap.step(Reply::Load(Ok(None))) else { panic!("it must fail") };
-    assert_eq!(error.effect(), Effect::Unknown);
+    assert!(is_load(&swap.step(Reply::Notify(Ok(())))));
+    assert!(is_load(&swap.step(unknown())));
+    let applied = swap.step(Reply::Load(Ok(Some(cell("mine", 2)))));
+    assert!(matches!(applied, Next::Applied { .. }), "{applied:?}");
 }
 
 #[test]
@@ -370,7 +374,8 @@ impl<S: Settler> World<S> {
             }
             // Not later; and if before, it was somebody else's value by the time that it was said.
             Next::Lost(_) => places.iter().all(|place| place + 1 < *at),
-            Next::Failed(error) => error.effect() == Effect::Unknown || places.is_empty(),
+            Next::Failed(error) if error.effect() == Effect::Unknown => !error.can_retry(),
+            Next::Failed(_) => places.is_empty(),
             Next::Call(_) => false,
         };
         let story = || format!("{token:?}: {next:?} after {at} stores, but applied were {:?}", self.applied);

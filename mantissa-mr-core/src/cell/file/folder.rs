@@ -41,14 +41,11 @@ impl Folder {
     /// Makes the folder, unless it is there.
     pub(super) fn create(path: PathBuf) -> Result<Self> {
         let failed = |error| failed("create a folder for cells", path.display(), error);
-        let made = path.ancestors().take_while(|folder| !folder.exists()).count();
+        let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+        let made = path.ancestors().take_while(missing).count();
         fs::create_dir_all(&path).map_err(failed)?;
         let absolute = fs::canonicalize(&path).map_err(failed)?;
-        mark(&absolute).map_err(failed)?;
-        // What was made, and one more: a process that was killed here before may have made that one.
-        for parent in absolute.ancestors().skip(1).take(made.max(1)) {
-            File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed)?;
-        }
+        mark(&absolute, made).map_err(failed)?;
         Ok(Self(absolute))
     }
 
@@ -124,10 +121,14 @@ impl Folder {
     }
 }
 
-/// Puts the marker into a folder.
-fn mark(folder: &Path) -> io::Result<()> {
+/// Puts the marker into a folder, after it and the parents that were made are there to stay.
+fn mark(folder: &Path, made: usize) -> io::Result<()> {
     let root = File::open(folder)?;
     if statat(&root, MARKER, AtFlags::empty()).is_err() {
+        // At least one: a process that was killed here may have made it.
+        for parent in folder.ancestors().skip(1).take(made.max(1)) {
+            File::open(parent)?.sync_all()?;
+        }
         let mut marker = File::from(openat(&root, MARKER, OVERWRITE, Mode::from_raw_mode(0o644))?);
         marker.write_all(MARKER_TEXT)?;
         marker.sync_all()?;

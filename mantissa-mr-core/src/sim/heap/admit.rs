@@ -1,0 +1,106 @@
+//! Sees in the ledgers which regions may serve, and measures at that very moment what they lack.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Simulation;
+use crate::cell::CellName;
+use crate::ledger::Epoch;
+use crate::name::{GroupName, Region};
+use crate::sim::history::What;
+use crate::sim::oracle::shows;
+
+/// What was last seen in each ledger.
+#[derive(Debug, Default)]
+pub(super) struct Admissions(BTreeMap<CellName, Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    group: Option<GroupName>,
+    text: Vec<u8>,
+    admitted: BTreeMap<Region, u64>,
+}
+
+#[derive(Deserialize)]
+struct LedgerView {
+    group: GroupName,
+    admissions: BTreeMap<Region, AdmissionView>,
+}
+
+#[derive(Deserialize)]
+struct AdmissionView {
+    epoch: u64,
+    state: serde_json::Value,
+}
+
+impl Simulation {
+    /// Looks at a cell that was stored.
+    pub(super) fn admit(&mut self, cell: &CellName, value: &[u8]) {
+        if !cell.as_str().ends_with("/ledger") {
+            return;
+        }
+        let seen = self.admissions.0.entry(cell.clone()).or_default();
+        let text = admissions_text(value);
+        if seen.text == text {
+            return;
+        }
+        seen.text = text.to_vec();
+        let Ok(view) = serde_json::from_slice::<LedgerView>(value) else { return };
+        let admitted: BTreeMap<Region, u64> = view
+            .admissions
+            .into_iter()
+            .filter(|(_, admission)| admission.state == "active")
+            .map(|(region, admission)| (region, admission.epoch))
+            .collect();
+        seen.group = Some(view.group.clone());
+        let before = std::mem::replace(&mut seen.admitted, admitted.clone());
+        for (region, epoch) in admitted {
+            if before.get(&region) != Some(&epoch) {
+                let missing = self.missing(&view.group, &region);
+                let (group, epoch) = (view.group.clone(), Epoch(epoch));
+                self.record(What::Admitted { group, region, epoch, missing });
+            }
+        }
+    }
+
+    /// Looks in every region that may serve for every write that was acknowledged.
+    pub fn audit(&mut self) {
+        let seen: Vec<(GroupName, Region)> = self
+            .admissions
+            .0
+            .values()
+            .filter_map(|seen| Some((seen.group.clone()?, &seen.admitted)))
+            .flat_map(|(group, admitted)| admitted.keys().map(move |region| (group.clone(), region.clone())))
+            .collect();
+        for (group, region) in seen {
+            let missing = self.missing(&group, &region);
+            self.record(What::Audited { group, region, missing });
+        }
+    }
+
+    /// The writes of a group, acknowledged by now, that a region's replicas do not show.
+    pub(super) fn missing(&mut self, group: &GroupName, region: &Region) -> Vec<u32> {
+        let now = self.now;
+        let Some(number) = self.world.places.region(region) else { return Vec::new() };
+        for store in self.world.store_names().cloned().collect::<Vec<_>>() {
+            if let Some(data) = self.world.data_mut(&store) {
+                data.settle(now);
+            }
+        }
+        let lacks = |write: &crate::sim::writers::Write| {
+            write.group == *group
+                && self.world.data(&write.store).is_some_and(|data| !shows(data, number, write))
+        };
+        self.history.book.acknowledged().filter(|(_, write)| lacks(write)).map(|(number, _)| number).collect()
+    }
+}
+
+/// The part of a ledger's text that says who may serve; most changes of a ledger leave it as it is.
+fn admissions_text(value: &[u8]) -> &[u8] {
+    let find = |needle: &[u8]| value.windows(needle.len()).position(|window| window == needle);
+    match (find(b"\"admissions\""), find(b"\"lease\"")) {
+        (Some(begin), Some(end)) if begin < end => &value[begin..end],
+        _ => value,
+    }
+}

@@ -1,0 +1,3 @@
+primary_region = "us-east-1"
+secondary_region = "us-west-2
+project = "mantissa-log"

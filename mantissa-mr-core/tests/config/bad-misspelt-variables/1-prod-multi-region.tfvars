@@ -1,0 +1,6 @@
+primary_regon = "us-east-1"
+secondary_regoin = "us-west-2"
+failover_stratgy = "active-passive"
+projct = "mantissa-log"
+enviroment = "prod"
+domain_nam = "x"

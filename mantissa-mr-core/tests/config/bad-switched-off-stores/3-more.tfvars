@@ -1,0 +1,1 @@
+storage_replication_type = "LRS"

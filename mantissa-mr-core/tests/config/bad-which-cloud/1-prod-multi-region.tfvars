@@ -1,0 +1,5 @@
+primary_region = "north-pole"
+secondary_region = "south-pole"
+failover_strategy = "active-passive"
+project = "p"
+environment = "e"

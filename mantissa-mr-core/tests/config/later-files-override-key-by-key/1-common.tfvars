@@ -1,0 +1,6 @@
+project = "mantissa-log"
+environment = "staging"
+primary_region = "us-east-1"
+secondary_region = "us-west-2"
+failover_strategy = "active-active"
+domain_name = "example.com"

@@ -1,0 +1,1 @@
+failover_strategy = "active-active"
