@@ -23,6 +23,7 @@ pub mod gate;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
+pub mod multi_region;
 pub mod name;
 pub mod notify;
 pub mod operator;

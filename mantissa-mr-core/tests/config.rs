@@ -1,5 +1,5 @@
 //! Each folder in `tests/config` is a case: files, and in `expected.txt` what comes of them, the deployment with its
-//! warnings or all the problems. The files are loaded in the order of their names, or as `files.txt` lists them.
+//! warnings or all the problems (`bad-*`). The files are loaded in the order of their names, or as `files.txt` lists them.
 //!
 //! `UPDATE_EXPECTED=1 cargo test --test config` writes what comes of them now: read the difference before you keep it.
 
@@ -53,7 +53,10 @@ fn every_folder_gives_the_deployment_or_the_problems_that_it_expects() {
     let folders = folders();
     assert!(folders.len() >= 30, "only {} cases: is the folder there?", folders.len());
     for folder in folders {
-        let now = outcome(Deployment::load(files(&folder)), &folder);
+        let loaded = Deployment::load(files(&folder));
+        let is_bad = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bad-"));
+        assert_eq!(loaded.is_err(), is_bad, "{}: {loaded:?}", folder.display());
+        let now = outcome(loaded, &folder);
         let file = folder.join(EXPECTED);
         if std::env::var_os("UPDATE_EXPECTED").is_some() {
             fs::write(&file, &now).unwrap();

@@ -1,10 +1,14 @@
 //! The library's own gates and controllers in the simulated world.
 
-use mantissa_mr_core::deployment::Strategy;
-use mantissa_mr_core::name::Region;
+use mantissa_mr_core::controller::{Happening, News};
+use mantissa_mr_core::deployment::{Automatic, Deployment, DeploymentSpec, Strategy};
+use mantissa_mr_core::ledger::{GroupCells, Ledger};
+use mantissa_mr_core::name::{Region, ResourceName};
+use mantissa_mr_core::notify::Severity;
 use mantissa_mr_core::sim::{
     self, Cast, Fault, RegionState, Settings, SimClock, Simulation, TrueTime, oracle,
 };
+use mantissa_mr_core::state::State;
 
 fn region(name: &str) -> Region {
     Region::new(name).unwrap()
@@ -31,4 +35,102 @@ fn a_region_that_dies_is_left_and_nothing_breaks_a_rule() {
     assert_eq!(oracle::check(simulation.history()), []);
     let last = simulation.history().book.acknowledged().last().unwrap().1;
     assert_eq!(last.region, region("west"));
+}
+
+/// Two regions in which these things go wrong, in seconds since the begin.
+fn run(tweak: impl Fn(&mut DeploymentSpec), faults: &[(u64, Fault)], ends: u64) -> (Simulation, Cast) {
+    let mut spec = sim::spec(2, Strategy::ActivePassive).unwrap();
+    tweak(&mut spec);
+    let deployment = Deployment::new(spec).unwrap();
+    let mut simulation = Simulation::new(&deployment, 1, Settings::CALM).unwrap();
+    simulation.init_ledgers();
+    let cast = Cast::new(&simulation);
+    simulation.spawn_all(&cast, SimClock::exact);
+    for (at, fault) in faults {
+        simulation.schedule(TrueTime::from_secs(*at), fault.clone());
+    }
+    simulation.run_until(TrueTime::from_secs(ends));
+    (simulation, cast)
+}
+
+fn ledger(simulation: &Simulation) -> Ledger {
+    let deployment = &simulation.history().deployment;
+    let group = &deployment.spec().groups[0].name;
+    let cell = GroupCells::new(&deployment.spec().name, group).ledger();
+    Ledger::decode(simulation.world().cell(&cell).unwrap()).unwrap()
+}
+
+fn east(state: RegionState) -> Fault {
+    Fault::Region { region: region("east"), state }
+}
+
+fn quota(quota: u64) -> Fault {
+    Fault::Quota { scaler: ResourceName::new("logs-workers").unwrap(), region: region("west"), quota }
+}
+
+fn told(simulation: &Simulation, text: &str) -> usize {
+    let loud = simulation.world().notices().iter().filter(|(_, it)| it.severity == Severity::Critical);
+    loud.filter(|(_, notice)| notice.text.contains(text)).count()
+}
+
+#[test]
+fn a_region_that_is_back_is_not_left_because_its_replica_has_caught_up() {
+    // The loss guard refused while it was away. It passes at once when replication goes on; the probes say a little
+    // later that nothing is wrong any more.
+    let store = ResourceName::new("logs-state").unwrap();
+    let replication = |runs| Fault::Replication { store: store.clone(), runs };
+    let faults = [
+        (60, replication(false)),
+        (300, east(RegionState::Dark)),
+        (600, east(RegionState::Up)),
+        (600, replication(true)),
+    ];
+    let (simulation, _) = run(|_| {}, &faults, 900);
+    assert_eq!(told(&simulation, "refused by: loss"), 1);
+    assert_eq!(ledger(&simulation).generation.0, 0, "nothing was begun");
+}
+
+#[test]
+fn what_a_guard_refused_is_done_soon_after_it_passes() {
+    let faults = [(10, quota(40)), (60, east(RegionState::Dark)), (360, quota(200))];
+    let (simulation, _) = run(|_| {}, &faults, 420);
+    assert_eq!(told(&simulation, "refused by: capacity"), 1);
+    assert_eq!(ledger(&simulation).generation.0, 1, "begun within a minute");
+}
+
+#[test]
+fn a_proposal_is_withdrawn_when_a_guard_refuses_and_made_again_when_it_passes() {
+    let propose = |spec: &mut DeploymentSpec| spec.policy.automatic = Automatic::Propose;
+    let faults = [(60, east(RegionState::Dark)), (240, quota(40))];
+    let (before, _) = run(propose, &faults, 230);
+    assert!(ledger(&before).proposal.is_some());
+    let (refused, _) = run(propose, &faults, 300);
+    assert_eq!(ledger(&refused).proposal, None);
+    let faults = [(60, east(RegionState::Dark)), (240, quota(40)), (300, quota(200))];
+    let (again, _) = run(propose, &faults, 360);
+    assert!(ledger(&again).proposal.is_some());
+}
+
+#[test]
+fn a_proposal_that_stands_changes_no_state() {
+    let propose = |spec: &mut DeploymentSpec| spec.policy.automatic = Automatic::Propose;
+    let (_, cast) = run(propose, &[(60, east(RegionState::Dark))], 300);
+    let board = cast.board.borrow();
+    let proposed = |news: &News| matches!(&news.what, Happening::State { to: State::Proposed, .. });
+    assert_eq!(board.iter().filter(|(_, news)| proposed(news)).count(), 1);
+}
+
+#[test]
+fn people_are_told_once_that_the_ledger_answers_nobody() {
+    let witness = |up| Fault::Witness { up };
+    let faults = [(60, witness(false)), (300, witness(true))];
+    let (simulation, cast) = run(|_| {}, &faults, 400);
+    // Each of the three controllers says that it gets none, and later that it does again.
+    assert_eq!(told(&simulation, "gets no answer from the ledger"), 3);
+    let again = |news: &News| matches!(&news.what, Happening::Trouble(text) if text.contains("again"));
+    assert_eq!(cast.board.borrow().iter().filter(|(_, news)| again(news)).count(), 3);
+    // A short silence is no news.
+    let (simulation, _) = run(|_| {}, &[(60, witness(false)), (68, witness(true))], 200);
+    assert_eq!(told(&simulation, "no answer"), 0);
+    assert!(ledger(&simulation).execution.is_none());
 }

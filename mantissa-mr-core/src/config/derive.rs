@@ -5,6 +5,7 @@ use super::schema::PROVIDER;
 use super::tree::{At, Entry, Node, Table, Value};
 use super::variables::Variables;
 use crate::deployment::Provider;
+use crate::name::DeploymentName;
 use crate::problem::Problem;
 
 const NAME_THE_PROVIDER: &str = "add provider = \"aws\", \"azure\" or \"gcp\" to the overlay";
@@ -33,10 +34,13 @@ pub(super) fn derived(variables: &Variables, findings: &mut Findings) -> Table {
 /// `<project>-<environment>`.
 fn name(variables: &Variables) -> Option<Node> {
     let (project, environment) = (variables.node("project")?, variables.node("environment")?);
-    let at = project.at.max(environment.at);
     Some(match (project.as_text(), environment.as_text()) {
-        (Some(project), Some(environment)) => Node::text(at, format!("{project}-{environment}")),
-        _ => Node::broken(at),
+        (Some(first), Some(second)) => {
+            // Were it no name, it would be for one of the parts.
+            let at = if DeploymentName::new(first).is_err() { project.at } else { environment.at };
+            Node::text(at, format!("{first}-{second}"))
+        }
+        _ => Node::broken(environment.at),
     })
 }
 

@@ -82,6 +82,12 @@ impl Node {
         self.get("name")?.as_text()
     }
 
+    /// Whether it is `{ variable = "name" }` and nothing else: it stands for the variable's value.
+    pub(super) fn is_reference(&self) -> bool {
+        self.as_table().is_some_and(|table| table.len() == 1)
+            && self.get("variable").is_some_and(|name| name.as_text().is_some())
+    }
+
     /// Whether it says nothing that is wrong in itself, down to the leaves.
     pub(super) fn is_whole(&self) -> bool {
         match &self.value {
@@ -132,8 +138,10 @@ impl Node {
 /// Lays a later value over an earlier one: tables key by key, lists of named tables name by name; of all else the
 /// value of the later source stays. Sources are in order, so this does not depend on which is laid over which.
 pub(super) fn merge(into: &mut Node, other: Node) {
+    // What stands for a value is replaced as one.
+    let references = into.is_reference() || other.is_reference();
     match (&mut into.value, other.value) {
-        (Value::Table(table), Value::Table(others)) => merge_tables(table, others),
+        (Value::Table(table), Value::Table(others)) if !references => merge_tables(table, others),
         (Value::List(nodes), Value::List(others)) if are_of_named(nodes, &others) => {
             merge_by_name(nodes, others);
         }
@@ -152,10 +160,11 @@ pub(super) fn merge_tables(into: &mut Table, others: Table) {
                 into.insert(key, entry);
             }
             Some(known) => {
-                if entry.node.at.source > known.node.at.source {
+                let at = entry.node.at;
+                merge(&mut known.node, entry.node);
+                if known.node.at == at {
                     known.key = entry.key;
                 }
-                merge(&mut known.node, entry.node);
             }
         }
     }

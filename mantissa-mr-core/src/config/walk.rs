@@ -77,10 +77,10 @@ impl Walk<'_> {
         self.findings.at(at, problem.with_advice(advice));
     }
 
-    pub(super) fn shape(&mut self, path: &str, node: &mut Node, shape: Shape) -> bool {
+    fn shape(&mut self, path: &str, node: &mut Node, shape: Shape) -> bool {
         match shape {
             Shape::Leaf(leaf) => self.leaf(path, node, leaf),
-            Shape::LeafOrTable(leaf, _) if node.as_table().is_none() || is_reference(node) => {
+            Shape::LeafOrTable(leaf, _) if node.as_table().is_none() || node.is_reference() => {
                 self.leaf(path, node, leaf)
             }
             Shape::LeafOrTable(_, fields) | Shape::Table(fields) => {
@@ -126,7 +126,7 @@ impl Walk<'_> {
     }
 
     fn leaf(&mut self, path: &str, node: &mut Node, leaf: Leaf) -> bool {
-        let reference = is_reference(node);
+        let reference = node.is_reference();
         if reference && !self.resolve(path, node) {
             return false;
         }
@@ -156,7 +156,7 @@ impl Walk<'_> {
     }
 
     fn setting(&mut self, path: &str, node: &mut Node) -> bool {
-        if is_reference(node) {
+        if node.is_reference() {
             return self.resolve(path, node);
         }
         match &mut node.value {
@@ -233,7 +233,7 @@ impl Walk<'_> {
 /// The variables that an overlay refers to.
 pub(super) fn references(table: &Table) -> BTreeSet<String> {
     fn collect(node: &Node, found: &mut BTreeSet<String>) {
-        if is_reference(node) {
+        if node.is_reference() {
             found.extend(node.get("variable").and_then(Node::as_text).map(str::to_owned));
         }
         node.elements().iter().for_each(|element| collect(element, found));
@@ -242,12 +242,6 @@ pub(super) fn references(table: &Table) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     table.values().for_each(|entry| collect(&entry.node, &mut found));
     found
-}
-
-/// `{ variable = "name" }`, and nothing else in it.
-fn is_reference(node: &Node) -> bool {
-    node.as_table().is_some_and(|table| table.len() == 1)
-        && node.get("variable").is_some_and(|name| name.as_text().is_some())
 }
 
 fn join(path: &str, key: &str) -> String {

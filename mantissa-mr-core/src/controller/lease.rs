@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
 use crate::name::{ExecutionId, StepId};
+use crate::notify::Severity;
 use crate::register::{Next, Swap, writer};
 
 /// What is known of the ledger, and what is being changed in it.
@@ -20,6 +21,10 @@ pub(super) struct LedgerView {
     next_read: Moment,
     queue: VecDeque<Purpose>,
     swap: Option<(Swap, Purpose, Ledger)>,
+    /// Since when no question to it was answered.
+    silent_since: Option<Moment>,
+    /// Whether people were told so.
+    silence_told: bool,
 }
 
 impl LedgerView {
@@ -179,6 +184,42 @@ impl Controller {
         }
     }
 
+    fn hear_or_miss(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Load(Ok(_)) | Reply::Store(Ok(StoreOutcome::Applied { .. } | StoreOutcome::Lost)) => {
+                self.heard_ledger();
+            }
+            _ => self.miss_ledger(),
+        }
+    }
+
+    /// The ledger did not answer. If that lasts, people are told: without it gates shut and nothing moves, and nobody else
+    /// would say why.
+    fn miss_ledger(&mut self) {
+        let (now, patience) = (self.moment(), self.timing().lease);
+        let since = *self.view.silent_since.get_or_insert(now);
+        if self.view.silence_told || now.since(since) < patience {
+            return;
+        }
+        self.view.silence_told = true;
+        let text = format!(
+            "{} gets no answer from the ledger: gates that get none shut, and nothing moves by itself",
+            self.settings.actor
+        );
+        self.tell(Happening::Trouble(text.clone()));
+        self.notify(Severity::Critical, text);
+    }
+
+    /// The ledger answered.
+    fn heard_ledger(&mut self) {
+        self.view.silent_since = None;
+        if std::mem::take(&mut self.view.silence_told) {
+            let text = format!("the ledger answers {} again", self.settings.actor);
+            self.tell(Happening::Trouble(text.clone()));
+            self.notify(Severity::Warning, text);
+        }
+    }
+
     fn consider_taking(&mut self) {
         let LeaseRole::Following { seen, since } = &self.role else { return };
         let (Some(ledger), false) = (self.view.ledger(), self.view.stale) else { return };
@@ -209,6 +250,7 @@ impl Controller {
     }
 
     pub(super) fn ledger_loaded(&mut self, reply: Reply) {
+        self.hear_or_miss(&reply);
         match reply {
             Reply::Load(Ok(Some(cell))) => {
                 self.saw_ledger(cell);
@@ -343,6 +385,7 @@ impl Controller {
     }
 
     pub(super) fn ledger_swapped(&mut self, reply: Reply) {
+        self.hear_or_miss(&reply);
         let Some((mut swap, purpose, next)) = self.view.swap.take() else { return };
         let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
         match swap.step(reply) {

@@ -65,6 +65,7 @@ impl RenewPolicy {
 ///   neither reopen the gate nor extend its trust. Ignoring is always safe, it only costs the wait for the next answer.
 /// - An answer that says not active shuts the gate at once, except when the order above proves that it is an old one.
 ///   The active answer that it contradicts was not wrong, for a move waits out its trust; shutting early is a courtesy.
+///   That goes even for an answer that is not waited for any more.
 /// - An answer that cannot be put in order (no ledger, unreadable, another deployment's) shuts the gate unless a
 ///   later read was answered before.
 /// - No answer, or an error, says nothing: trust goes on running out.
@@ -177,7 +178,7 @@ impl GateMachine {
     }
 
     /// Changes what is known, and counts an opening if that opened the gate, or opened it on other terms.
-    fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
+    pub(super) fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
         let promise = |opening: Opening| (opening.epoch, opening.write_deadline, opening.rate_margin);
         let before = self.view.open_at(now).map(promise);
         change(&mut self.view);
@@ -236,12 +237,12 @@ impl GateMachine {
     }
 
     fn answered(&mut self, now: Now, id: CallId, reply: Reply) {
-        // An answer that nobody waits for, or that is no answer to a read, says nothing.
-        let Some(sent) = self.reads.remove(&id) else { return };
-        let Reply::Load(reply) = reply else { return };
+        let sent = self.reads.remove(&id);
         match reply {
-            Ok(cell) => self.loaded(now, id, sent, cell),
-            Err(error) => self.failed(now, id, &error),
+            Reply::Load(Ok(cell)) if id < self.next => self.loaded(now, id, sent, cell),
+            Reply::Load(Err(error)) if sent.is_some() => self.failed(now, id, &error),
+            // An answer to what was never asked, or was answered before, says nothing.
+            _ => {}
         }
     }
 
@@ -268,24 +269,26 @@ impl GateMachine {
         self.used.is_some_and(|used| id < used)
     }
 
-    fn loaded(&mut self, now: Now, id: CallId, sent: Now, cell: Option<Cell>) {
+    /// A read was answered. When it was sent is not known any more if the answer took too long.
+    fn loaded(&mut self, now: Now, id: CallId, sent: Option<Now>, cell: Option<Cell>) {
         let (answer, progress, active) = self.understand(cell);
         if let Some(progress) = progress {
             match self.placed(id, progress) {
                 Place::Old => return,
                 Place::WentBack(before) => {
                     self.shut(now, ShutReason::WentBack { now: progress.0, before });
-                    self.use_answer(id, sent);
+                    self.use_answer(now, id, sent);
                     return;
                 }
                 Place::Current => {}
             }
         }
-        match answer {
-            Answer::Active { .. } | Answer::Bad(_) if self.is_late(id) => return,
-            Answer::Active { epoch, terms } => self.renewed(now, sent, epoch, terms),
-            Answer::Inactive { state } => self.shut(now, ShutReason::NotActive { state }),
-            Answer::Bad(reason) => self.shut(now, reason),
+        match (answer, sent) {
+            (Answer::Active { .. } | Answer::Bad(_), _) if self.is_late(id) => return,
+            (Answer::Active { epoch, terms }, Some(sent)) => self.renewed(now, sent, epoch, terms),
+            (Answer::Active { .. }, None) => return,
+            (Answer::Inactive { state }, _) => self.shut(now, ShutReason::NotActive { state }),
+            (Answer::Bad(reason), _) => self.shut(now, reason),
         }
         if let Some(progress) = progress
             && self.seen.is_none_or(|seen| seen.progress < progress)
@@ -293,16 +296,23 @@ impl GateMachine {
             self.seen = Some(Seen { progress, from: self.next });
         }
         self.view.active = active;
-        self.use_answer(id, sent);
+        self.use_answer(now, id, sent);
     }
 
     /// Notes that the answer was used: what else is late from now on, and when to ask again.
-    fn use_answer(&mut self, id: CallId, sent: Now) {
+    fn use_answer(&mut self, now: Now, id: CallId, sent: Option<Now>) {
         self.used = self.used.max(Some(id));
         let trust = self.trust();
         let again = self.after_last(self.renew.attempt(trust));
         let diverged = matches!(self.view.standing, Standing::Shut(ShutReason::ClocksDiverged { .. }));
-        self.due = if diverged { again } else { again.max(sent.moment + self.renew.renewal(trust)) };
+        self.due = if diverged {
+            again
+        } else {
+            {
+                let sent = sent.unwrap_or(now).moment;
+                again.max(sent + self.renew.renewal(trust))
+            }
+        };
     }
 
     /// The region is active, by a read that was sent then.

@@ -95,6 +95,9 @@ impl Ord for Entry {
     }
 }
 
+/// So much can hardly happen at one and the same time.
+const STANDSTILL: u64 = 20_000;
+
 type Observer = Box<dyn FnMut(&Event, &World)>;
 
 /// A simulated world with the processes that run in it.
@@ -111,6 +114,7 @@ pub struct Simulation {
     observers: Vec<Observer>,
     trace: Trace,
     steps: u64,
+    at_this_time: u64,
     random: Random,
 }
 
@@ -152,6 +156,7 @@ impl Simulation {
             observers: Vec::new(),
             trace: Trace(0xcbf2_9ce4_8422_2325 ^ seed),
             steps: 0,
+            at_this_time: 0,
             random: Random::new(seed, "births"),
         };
         for client in 0..simulation.writers.clients.len() {
@@ -218,6 +223,11 @@ impl Simulation {
         &self.world
     }
 
+    /// The world, to be asked by somebody who is no process.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
     /// What happened so far.
     pub fn history(&self) -> &History {
         &self.history
@@ -250,7 +260,11 @@ impl Simulation {
     /// Lets the next thing happen; none is left if the answer is none.
     pub fn step(&mut self) -> Option<TrueTime> {
         let Reverse(Entry { at, sequence, due }) = self.heap.pop()?;
+        self.at_this_time = if at > self.now { 0 } else { self.at_this_time + 1 };
         self.now = at;
+        if self.at_this_time > STANDSTILL {
+            return self.stand_still(&due);
+        }
         self.history.ended = at;
         self.steps += 1;
         self.trace.add(at.as_nanos());
@@ -270,6 +284,20 @@ impl Simulation {
             Due::Write(step) => self.write(step),
         }
         Some(at)
+    }
+
+    /// Time no longer passes: something goes on for ever without waiting. The run ends, and says so.
+    fn stand_still(&mut self, due: &Due) -> Option<TrueTime> {
+        let process = match due {
+            Due::Wake { process, .. } | Due::Answer { process, .. } | Due::GiveUp { process, .. } => {
+                Some(*process)
+            }
+            Due::Arrive(call) | Due::Apply(call) => Some(call.process),
+            _ => None,
+        };
+        self.heap.clear();
+        self.record(What::Standstill { process });
+        None
     }
 
     fn push(&mut self, at: TrueTime, due: Due) {

@@ -99,6 +99,11 @@ pub enum What {
         /// Acknowledged writes that the region's replicas do not show, by their number in the book.
         missing: Vec<u32>,
     },
+    /// Time stopped: something went on for ever without waiting. The run ended here.
+    Standstill {
+        /// Whose doing it was.
+        process: Option<ProcessId>,
+    },
     /// Something went wrong or was mended.
     Fault(Fault),
 }

@@ -68,11 +68,7 @@ fn node(around: At, expression: &Expression) -> Node {
         Expression::Number(number) => self::number(number.value()),
         Expression::String(text) => Value::Text(text.value().clone()),
         Expression::StringTemplate(template) => literal(template.iter()),
-        Expression::HeredocTemplate(heredoc) => {
-            let mut heredoc = heredoc.clone();
-            heredoc.dedent();
-            literal(heredoc.template.iter())
-        }
+        Expression::HeredocTemplate(heredoc) => literal(heredoc.template.iter()),
         Expression::Parenthesis(inner) => node(at, inner.inner()).value,
         Expression::Array(array) => Value::List(array.iter().map(|element| node(at, element)).collect()),
         Expression::Object(object) => {

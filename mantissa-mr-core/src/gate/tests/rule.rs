@@ -295,14 +295,23 @@ fn a_ledger_that_went_back_shuts_the_gate_until_it_is_right_again() {
 }
 
 #[test]
-fn answers_that_nobody_waits_for_change_nothing() {
+fn answers_to_what_was_never_asked_change_nothing_and_a_second_answer_opens_nothing() {
     let mut gate = gate();
     let read = wake(&mut gate, at(0)).read();
     answer(&mut gate, at(10), CallId(999), &ledger());
     assert!(matches!(reason(&gate, at(10)), ShutReason::NotYetRead { .. }));
-    answer(&mut gate, at(20), read, &ledger());
-    answer(&mut gate, at(30), read, &sealed(&ledger(), 1, EAST));
-    assert!(gate.permit(at(30)).is_ok(), "each read is answered once");
+    reply(&mut gate, at(20), read, timeout());
+    answer(&mut gate, at(30), read, &ledger());
+    assert!(matches!(reason(&gate, at(30)), ShutReason::NotYetRead { failure: Some(_) }));
+}
+
+#[test]
+fn an_answer_that_was_given_up_still_shuts_the_gate_if_it_says_sealed() {
+    let mut gate = open();
+    let read = wake(&mut gate, at(5_000)).read();
+    reply(&mut gate, at(5_100), read, timeout());
+    answer(&mut gate, at(5_200), read, &sealed(&ledger(), 1, EAST));
+    assert!(matches!(reason(&gate, at(5_200)), ShutReason::NotActive { .. }));
 }
 
 #[test]

@@ -24,3 +24,7 @@ text                       = <<-EOT
   two
     lines
 EOT
+plain = <<EOT
+  two
+    lines
+EOT

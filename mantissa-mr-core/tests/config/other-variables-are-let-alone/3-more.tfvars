@@ -1,0 +1,1 @@
+prefect = "short, and two slips from project"
