@@ -24,26 +24,26 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The deployment: tfvars, TOML or JSON; give it again for overlays
+    /// The deployment (tfvars, TOML, JSON), then overlays
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
     /// The group; needed only if there are several
     #[arg(long, global = true, value_name = "GROUP")]
     pub(crate) group: Option<String>,
-    /// The folder of the world of files
+    /// The world of files
     #[arg(long, global = true, value_name = "DIR", default_value = "mantissa-world")]
     pub(crate) world: PathBuf,
     /// Where the cloud's API is, for an emulator
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) endpoint_url: Option<String>,
-    /// One JSON document on the standard output, nothing else there
+    /// Answer with one JSON document
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make the ledgers and set up replication; once for a deployment
+    /// Make the ledgers and set up replication; once
     Init(DryRun),
     /// Set up replication of every store (the guide's step 5)
     EnsureReplicated(DryRun),
@@ -90,8 +90,8 @@ pub(crate) struct DryRun {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArguments {
-    /// The kind of move
-    #[arg(value_name = "MOVE")]
+    /// switchover, failover, failback, evacuate or rejoin
+    #[arg(value_name = "MOVE", hide_possible_values = true)]
     pub(crate) kind: MoveKind,
     /// Where to keep the plan
     #[arg(short, long, value_name = "FILE")]
@@ -105,8 +105,8 @@ pub(crate) struct PlanArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct DrillArguments {
-    /// The kind of move
-    #[arg(value_name = "MOVE")]
+    /// switchover, failover, failback, evacuate or rejoin
+    #[arg(value_name = "MOVE", hide_possible_values = true)]
     pub(crate) kind: MoveKind,
     #[command(flatten)]
     pub(crate) rest: MoveArguments,
@@ -126,19 +126,19 @@ pub(crate) struct MoveArguments {
 /// What is to be moved, and what a person allows.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Wish {
-    /// The region to move to; the best that is known if not said
+    /// The region to move to [default: the best]
     #[arg(long, value_name = "REGION")]
     pub(crate) to: Option<String>,
-    /// The region to leave; the one that serves if not said
+    /// The region to leave [default: the one that serves]
     #[arg(long, value_name = "REGION")]
     pub(crate) from: Option<String>,
-    /// Allow acknowledged data to be lost: 30s, 5m, unbounded
+    /// Allow data to be lost: 30s, 5m, unbounded
     #[arg(long, value_name = "TIME")]
     pub(crate) max_loss: Option<String>,
     /// Pass this guard over (may be given again)
     #[arg(long = "override", value_name = "GUARD")]
     pub(crate) overrides: Vec<String>,
-    /// Overrides end after this time, or at it [default: 1h]
+    /// Overrides end then: 30m, a time [default: 1h]
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
     #[command(flatten)]
@@ -162,14 +162,14 @@ pub(crate) struct Consent {
     /// Show the plan and what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Ask nothing; a move that may lose data needs --max-loss too
+    /// Ask nothing; may it lose data, say --max-loss too
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ApproveArguments {
-    /// The hash of the proposed plan, or its first eight digits or more
+    /// The plan's hash, or its first eight digits or more
     #[arg(value_name = "HASH")]
     pub(crate) hash: String,
     #[command(flatten)]
@@ -197,7 +197,7 @@ pub(crate) struct OrderArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
-    /// The vantage to watch from; without it nothing is watched
+    /// The vantage to watch from [default: none]
     #[arg(long, value_name = "NAME")]
     pub(crate) vantage: Option<String>,
     /// The region that this process runs in

@@ -8,11 +8,10 @@ use mantissa_mr_core::name::ActorId;
 use mantissa_mr_core::operator::Operator;
 
 use crate::args::Common;
-use crate::backend;
+use crate::backend::Connection;
 use crate::exit::{Outcome, Stop};
-use crate::files::Missing;
 use crate::input::{Input, Task};
-use crate::render::{Screen, note};
+use crate::render::Screen;
 
 mod look;
 mod moves;
@@ -26,20 +25,14 @@ mod setup;
 /// See [`Stop`].
 pub(crate) async fn perform(input: Input, common: &Common, screen: Screen) -> Result<Outcome, Stop> {
     let Input { deployment, task } = input;
-    for warning in deployment.warnings() {
-        note(&format!("warning: {warning}"));
+    let connection = Connection::new(&deployment, common).await?;
+    if !matches!(task, Task::Init { .. }) {
+        connection.see_that_there()?;
     }
-    let missing = match &task {
-        Task::Init { dry_run: true } | Task::EnsureReplicated { dry_run: true } => Missing::Pretend,
-        _ => Missing::Refuse,
-    };
-    if let Task::Init { dry_run: false } = task {
-        screen.show(backend::create(&deployment, &common.world).await?);
-    }
-    let backend = backend::connect(&deployment, common, missing).await?;
+    let backend = connection.backend.clone();
     let operator = Operator::new(deployment, backend, Arc::new(SystemClock), actor())?;
     match task {
-        Task::Init { dry_run } => setup::init(&operator, dry_run, screen).await,
+        Task::Init { dry_run } => setup::init(&operator, &connection, dry_run, screen).await,
         Task::EnsureReplicated { dry_run } => setup::ensure_replicated(&operator, dry_run, screen).await,
         Task::Status(groups) => look::status(&operator, &groups, screen).await,
         Task::History(group) => look::history(&operator, &group, screen).await,

@@ -57,13 +57,9 @@ Take the witness down:    touch witness/DOWN
 All else can be read, and is better left alone.
 ";
 
-/// What to do about a world that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Missing {
-    /// Refuse: somebody may have named the wrong folder.
-    Refuse,
-    /// Act as if it were there and empty; for dry runs.
-    Pretend,
+/// Whether a folder is a world, as far as `init` has come.
+pub(crate) fn is_there(root: &Path) -> bool {
+    root.join("witness/cells").is_dir()
 }
 
 /// Makes the world of a deployment, as its infrastructure tool would: regions, routing and capacity. Says what was made;
@@ -91,13 +87,13 @@ pub(crate) async fn create(root: &Path, deployment: &Deployment) -> Result<Vec<S
     Ok(made)
 }
 
-/// Everything of the deployment that the world serves. What has another kind is left to other backends.
+/// Everything of the deployment that the world serves. A world that is not there yet is empty.
 ///
 /// # Errors
 /// Every setting that is wrong.
-pub(crate) fn connect(root: &Path, deployment: &Deployment, missing: Missing) -> Result<Backend, Problems> {
+pub(crate) fn connect(root: &Path, deployment: &Deployment) -> Result<Backend, Problems> {
     let resources = Resources::new(root, deployment)?;
-    let mut backend = Backend::new(Arc::new(Witness::new(root, missing)));
+    let mut backend = Backend::new(Arc::new(Witness::new(root)));
     for store in resources.stores {
         backend.stores.insert(store.name().clone(), Arc::new(store));
     }

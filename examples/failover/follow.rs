@@ -10,8 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mantissa_mr_core::controller::{Controller, Ending, Happening, Mandate, News};
 use mantissa_mr_core::execute::StepProgress;
 use mantissa_mr_core::ledger::Outcome as Ended;
-use mantissa_mr_core::name::GroupName;
+use mantissa_mr_core::name::{GroupName, StepId};
 use mantissa_mr_core::operator::Operator;
+use mantissa_mr_core::state::State;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Outcome, Stop};
@@ -91,8 +92,12 @@ struct Progress {
     began: Instant,
     bar: Option<ProgressBar>,
     leads: Arc<AtomicBool>,
-    shown: BTreeMap<String, &'static str>,
+    /// The steps that are being worked on, since when, and whether that was told.
+    working: BTreeMap<StepId, (Instant, bool)>,
 }
+
+/// A step is told of while it is worked on only if that takes longer than this.
+const WORTH_TELLING: Duration = Duration::from_millis(700);
 
 impl Progress {
     fn new(leads: Arc<AtomicBool>) -> Self {
@@ -104,7 +109,7 @@ impl Progress {
             bar.set_message("takes the lease");
             bar
         });
-        Self { began: Instant::now(), bar, leads, shown: BTreeMap::new() }
+        Self { began: Instant::now(), bar, leads, working: BTreeMap::new() }
     }
 
     fn show(&mut self, news: &[News], controller: &Controller) {
@@ -112,7 +117,12 @@ impl Progress {
             if let Happening::TookLease(_) = piece.what {
                 self.leads.store(true, Ordering::Relaxed);
             }
-            if let Some(text) = text(&piece.what) {
+            // The plan was shown before, the end is shown after.
+            let elsewhere = matches!(
+                piece.what,
+                Happening::Planned(_) | Happening::Ended(..) | Happening::State { to: State::Steady, .. }
+            );
+            if let Some(text) = text(&piece.what).filter(|_| !elsewhere) {
                 self.line(&text);
             }
         }
@@ -123,9 +133,14 @@ impl Progress {
 
     fn steps(&mut self, steps: &[StepProgress]) {
         for step in steps {
-            let before = self.shown.insert(step.step.to_string(), step.status);
-            if step.status == "working" && before != Some("working") {
-                self.line(&format!("{}: {}", step.step, step.what));
+            if step.status != "working" {
+                self.working.remove(&step.step);
+                continue;
+            }
+            let (since, told) = self.working.entry(step.step.clone()).or_insert((Instant::now(), false));
+            if !*told && since.elapsed() >= WORTH_TELLING {
+                *told = true;
+                self.line(&format!("waits  {}: {}", step.step, step.what));
             }
         }
         if let Some(bar) = &self.bar {
@@ -171,7 +186,7 @@ pub(crate) fn text(what: &Happening) -> Option<String> {
                 refusing.map(|answer| format!("{}: {}", answer.guard, answer.why)).collect();
             format!("a move is called for, and refused: {}", said.join("; "))
         }
-        Happening::Step(step, how) => format!("{step} is over: {how}"),
+        Happening::Step(step, how) => format!("done   {step}: {how}"),
         Happening::Ended(outcome, report) => format!("{outcome}: {}", report.summary()),
         Happening::Trouble(why) => format!("trouble: {why}"),
     })

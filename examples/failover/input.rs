@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mantissa_mr_core::deployment::{Deployment, Provider};
+use mantissa_mr_core::deployment::{Deployment, Provider, Strategy};
 use mantissa_mr_core::name::{GroupName, StepId};
 use mantissa_mr_core::operator::Place;
 use mantissa_mr_core::plan::{Move, MoveRequest, Plan};
@@ -145,7 +145,22 @@ impl Reader<'_, '_> {
         Go { dry_run: consent.dry_run, yes: consent.yes, terminal: terminal && !self.common.json }
     }
 
+    /// Half of the moves are for deployments in which one region serves, half for those in which all do.
+    fn fits_strategy(&mut self, kind: Move) {
+        let Some(strategy) = self.deployment.map(|deployment| deployment.spec().strategy) else { return };
+        let instead = match (strategy, kind) {
+            (Strategy::ActivePassive, Move::Evacuate) => "failover or switchover",
+            (Strategy::ActivePassive, Move::Rejoin) => "failback",
+            (Strategy::ActiveActive, Move::Failback) => "rejoin",
+            (Strategy::ActiveActive, Move::Failover | Move::Switchover) => "evacuate",
+            _ => return,
+        };
+        self.words
+            .wrong("MOVE", format!("{kind} is not for {strategy} deployments such as this: use {instead}"));
+    }
+
     fn request(&mut self, kind: Move, drill: bool, wish: &Wish) -> MoveRequest {
+        self.fits_strategy(kind);
         // At a terminal it is clear who answers for an override.
         let user = std::io::stdin().is_terminal().then(|| by(&wish.who));
         let approver = wish.who.approver.clone().or(user);

@@ -10,7 +10,7 @@ pub(crate) use history::history;
 pub(crate) use plan::plan;
 pub(crate) use report::report;
 pub(crate) use status::{Seen, status};
-pub(crate) use text::{fact, span, table, wrap};
+pub(crate) use text::{fact, span, table, wrap, wrap_to};
 
 /// Where results go: lines for people, or one document for programs.
 #[derive(Clone, Copy, Debug)]

@@ -66,7 +66,12 @@ impl Orders<'_> {
         }
         let holder = self.holder().await?;
         let order = self.order(OrderKind::Abort).await?;
-        let Holder::Alive(actor) = holder else { return self.finish().await };
+        let Holder::Alive(actor) = holder else {
+            let outcome = self.finish().await?;
+            // That it was given up is what was asked for.
+            let exit = if outcome.document["ending"] == "aborted" { Exit::Done } else { outcome.exit };
+            return Ok(Outcome { exit, ..outcome });
+        };
         self.taken(&order, &actor).await?;
         note(&format!("{actor} gives {id} up"));
         let over = |ledger: &Ledger| ledger.execution.as_ref().is_none_or(|running| running.id != id);

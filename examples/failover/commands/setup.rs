@@ -3,14 +3,27 @@
 use mantissa_mr_core::operator::Operator;
 use serde_json::json;
 
+use crate::backend::Connection;
 use crate::exit::{Exit, Outcome, Stop};
-use crate::render::Screen;
+use crate::render::{Screen, note, wrap};
 
 /// Makes what is missing, and says what it did.
-pub(super) async fn init(operator: &Operator, dry_run: bool, screen: Screen) -> Result<Outcome, Stop> {
-    let done = operator.init(dry_run).await?;
-    let durability = operator.backend().cells.durability();
+pub(super) async fn init(
+    operator: &Operator,
+    connection: &Connection,
+    dry_run: bool,
+    screen: Screen,
+) -> Result<Outcome, Stop> {
+    let deployment = operator.deployment();
+    for warning in deployment.warnings() {
+        wrap(&format!("warning: {warning}"), "", "  ").iter().for_each(|line| note(line));
+    }
+    let mut done = connection.prepare(deployment, dry_run).await?;
     screen.show(done.clone());
+    let made = operator.init(dry_run).await?;
+    screen.show(made.clone());
+    done.extend(made);
+    let durability = operator.backend().cells.durability();
     if !durability.survives_region_loss {
         screen.say(&format!(
             "note: the witness ({}) does not survive the loss of the place it is in",

@@ -7,7 +7,7 @@ use mantissa_mr_core::cell::{Cell, CellDurability, CellName, CellStore, Expected
 use mantissa_mr_core::error::{Effect, Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
-use super::{Missing, disk};
+use super::disk;
 
 pub(super) async fn create(root: &Path) -> Result<()> {
     disk::make_folder(&root.join("witness"))?;
@@ -18,13 +18,12 @@ pub(super) async fn create(root: &Path) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Witness {
     root: PathBuf,
-    missing: Missing,
     cells: OnceCell<FileCells>,
 }
 
 impl Witness {
-    pub(super) fn new(root: &Path, missing: Missing) -> Self {
-        Self { root: root.to_owned(), missing, cells: OnceCell::new() }
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), cells: OnceCell::new() }
     }
 
     async fn cells(&self, operation: &str) -> Result<&FileCells> {
@@ -52,11 +51,11 @@ impl CellStore for Witness {
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {
-        match self.cells("load a cell").await {
-            Err(error) if self.missing == Missing::Pretend && error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-            Ok(cells) => cells.load(name).await,
+        // Before `init` there is no cell; whoever must know whether there is a world asks beforehand.
+        if !super::is_there(&self.root) {
+            return Ok(None);
         }
+        self.cells("load a cell").await?.load(name).await
     }
 
     async fn store(&self, name: &CellName, expected: &Expected, value: &[u8]) -> Result<StoreOutcome> {

@@ -8,7 +8,10 @@ use mantissa_mr_core::name::{Region, StepId};
 use mantissa_mr_core::plan::{Plan, Step};
 use mantissa_mr_core::traffic::Urgency;
 
-use super::{fact, span, table, wrap};
+use super::{fact, span, table, wrap, wrap_to};
+
+/// How wide the words of a step may be.
+const WHAT: usize = 58;
 
 /// All of a plan.
 pub(crate) fn plan(plan: &Plan) -> Vec<String> {
@@ -20,7 +23,7 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines.extend(steps(plan));
     let path: Vec<&str> = plan.predicted.critical_path.iter().map(StepId::as_str).collect();
     lines.push(String::new());
-    lines.extend(fact("the longest", &format!("way: {}", path.join(", "))));
+    lines.extend(fact("longest way", &path.join(", ")));
     lines.extend(fact("predicted", &format!("{} from begin to end", span(plan.predicted.rto))));
     lines.extend(fact("loss", &format!("{} of what was acknowledged", plan.predicted.loss)));
     lines
@@ -76,10 +79,12 @@ fn steps(plan: &Plan) -> Vec<String> {
         }
         let critical = plan.predicted.critical_path.contains(&step.id);
         let begin = begins.get(&step.id).copied().unwrap_or_default();
-        let mark = if critical { "*" } else { "" };
-        [format!("{mark}{}", step.id), what, format!("+{}", span(begin)), span(step.expected)]
+        let mark = if critical { "*" } else { " " };
+        let mut lines = vec![format!("{mark} {}", step.id)];
+        lines.extend(wrap_to(WHAT, &what, "    ", "    "));
+        [lines.join("\n"), format!("+{}", span(begin)), span(step.expected)]
     };
-    table(["step (*: on the longest way)", "what it does", "begins", "takes"], plan.steps.iter().map(row))
+    table(["steps (*: on the longest way)", "begins", "takes"], plan.steps.iter().map(row))
 }
 
 /// When each step should begin, counted from the plan's begin.

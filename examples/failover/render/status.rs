@@ -1,9 +1,10 @@
 //! How a group stands: what a person who was woken up needs to see first comes first.
 
 use mantissa_mr_core::check::Fitness;
-use mantissa_mr_core::deployment::Deployment;
+use mantissa_mr_core::compute::Capacity;
+use mantissa_mr_core::deployment::{Deployment, Strategy};
 use mantissa_mr_core::ledger::{Lease, Ledger};
-use mantissa_mr_core::name::{GroupName, Region};
+use mantissa_mr_core::name::{GroupName, Region, ResourceName};
 use mantissa_mr_core::operator::{GroupStatus, Holder, UnderWay};
 use mantissa_mr_core::state::State;
 use mantissa_mr_core::store::{Lag, Role};
@@ -45,7 +46,10 @@ pub(crate) fn status(seen: &Seen<'_>) -> Vec<String> {
     if !next.is_empty() {
         lines.push(String::new());
         lines.push("next".into());
-        lines.extend(next.iter().flat_map(|hint| wrap(hint, "  ", "      ")));
+        for (command, what) in next {
+            lines.push(format!("  {command}"));
+            lines.extend(wrap(&what, "      ", "      "));
+        }
     }
     lines
 }
@@ -180,8 +184,18 @@ fn stores(seen: &Seen<'_>, region: &Region) -> String {
         })
     };
     let stores = seen.status.facts.stores.iter();
-    let said = stores.filter_map(|(name, store)| Some(format!("{name}: {}", replica(&store.value)?)));
-    said.collect::<Vec<_>>().join("\n")
+    named(stores.filter_map(|(name, store)| Some((name, replica(&store.value)?))))
+}
+
+/// What is said of each resource; the name of an only one is left out.
+fn named<'a>(said: impl Iterator<Item = (&'a ResourceName, String)>) -> String {
+    let said: Vec<_> = said.collect();
+    match said.as_slice() {
+        [(_, text)] => text.clone(),
+        several => {
+            several.iter().map(|(name, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("\n")
+        }
+    }
 }
 
 fn traffic(seen: &Seen<'_>, region: &Region) -> String {
@@ -194,17 +208,13 @@ fn traffic(seen: &Seen<'_>, region: &Region) -> String {
         format!("{} %{health}", u64::from(routing.weights.of(region)) * 100 / total.max(1))
     };
     let routings = seen.status.facts.routings.iter();
-    routings
-        .map(|(name, routing)| format!("{name}: {}", share(&routing.value)))
-        .collect::<Vec<_>>()
-        .join("\n")
+    named(routings.map(|(name, routing)| (name, share(&routing.value))))
 }
 
 fn capacity(seen: &Seen<'_>, region: &Region) -> String {
     let capacities = seen.status.facts.capacities.iter().filter(|((_, place), _)| place == region);
-    let said =
-        capacities.map(|((name, _), seen)| format!("{name}: {}/{}", seen.value.ready, seen.value.full));
-    said.collect::<Vec<_>>().join("\n")
+    let ready = |capacity: &Capacity| format!("{} of {} {}", capacity.ready, capacity.full, capacity.unit);
+    named(capacities.map(|((name, _), seen)| (name, ready(&seen.value))))
 }
 
 /// Why regions are called what they are called, and what the vantages say.
@@ -236,42 +246,54 @@ fn steps(under_way: &UnderWay) -> Vec<String> {
     table(["step is", "step", "what it does"], rows)
 }
 
-/// The commands that make sense now.
-fn next(seen: &Seen<'_>, ledger: Option<&Ledger>) -> Vec<String> {
+/// The commands that make sense now, each with what it does.
+fn next(seen: &Seen<'_>, ledger: Option<&Ledger>) -> Vec<(String, String)> {
+    let hint = |command: &str, what: &str| (format!("failover {command}"), what.to_owned());
     let Some(ledger) = ledger else {
         return match &seen.status.ledger {
-            Ok(_) => vec!["failover init".into()],
-            Err(_) => vec!["bring the witness back; nothing can be decided without it".into()],
+            Ok(_) => vec![hint("init", "makes the ledger")],
+            Err(_) => vec![],
         };
     };
-    let mut hints = Vec::new();
-    if let (Some(running), Some(under_way)) = (&ledger.execution, seen.under_way) {
-        let paused = running.paused.is_some();
-        let dead = matches!(seen.holder, Some(Holder::Nobody | Holder::Silent(_)));
-        if paused || dead {
-            hints.push(format!("failover resume      goes on with {}", running.id));
-        }
-        if !under_way.committed && !under_way.aborting {
-            hints.push("failover abort       gives it up and reopens the gates".into());
-        }
-        if !paused && !dead {
-            hints.push("failover pause       begins no further step".into());
-        }
-        if let Some(step) = under_way.steps.iter().find(|step| step.status == "failed") {
-            hints.push(format!("failover skip {} --reason TEXT", step.step));
-        }
-        return hints;
+    if let (Some(_), Some(under_way)) = (&ledger.execution, seen.under_way) {
+        return next_of_execution(seen, under_way);
     }
+    let mut hints = Vec::new();
     if let Some(proposal) = &ledger.proposal {
         let hash = proposal.plan.as_str().get(..12).unwrap_or_default();
-        hints.push(format!("failover approve {hash}"));
+        hints.push(hint(&format!("approve {hash}"), "shows the plan that is proposed, and carries it out"));
     }
     let unfit = ledger.active().find(|region| seen.status.facts.fitness(region) == Fitness::Unfit);
     if let Some(region) = unfit.filter(|_| ledger.proposal.is_none()) {
-        hints.push(format!("failover failover --dry-run      {region} serves and is unfit"));
+        let (command, what) = match ledger.strategy {
+            Strategy::ActivePassive => ("failover --dry-run".to_owned(), "shows the way to another region"),
+            Strategy::ActiveActive => {
+                (format!("evacuate --from {region} --dry-run"), "shows the way without it")
+            }
+        };
+        hints.push(hint(&command, &format!("{region} is to serve and is unfit: {what}")));
     }
     if ledger.ended.as_ref().is_some_and(|ended| !ended.acknowledged) {
-        hints.push("failover ack         the last move was looked at: the cool-down ends".into());
+        hints.push(hint("ack", "the last move was looked at: the cool-down ends"));
     }
+    hints
+}
+
+fn next_of_execution(seen: &Seen<'_>, under_way: &UnderWay) -> Vec<(String, String)> {
+    let hint = |command: &str, what: &str| (format!("failover {command}"), what.to_owned());
+    let paused = under_way.running.paused.is_some();
+    let dead = matches!(seen.holder, Some(Holder::Nobody | Holder::Silent(_)));
+    let mut hints = Vec::new();
+    if paused || dead {
+        hints.push(hint("resume", "goes on with it from here"));
+    } else {
+        hints.push(hint("pause", "begins no further step"));
+    }
+    if !under_way.committed && !under_way.aborting {
+        hints.push(hint("abort", "gives it up and lets the old region serve again"));
+    }
+    let stuck = under_way.steps.iter().filter(|step| step.status == "failed");
+    hints
+        .extend(stuck.map(|step| hint(&format!("skip {} --reason TEXT", step.step), "leaves this step out")));
     hints
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 
 /// The widest line.
-pub(crate) const WIDTH: usize = 80;
+const WIDTH: usize = 80;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('-').junction('-'));
 
@@ -21,14 +21,19 @@ pub(crate) fn table<const N: usize>(
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// Breaks a text between words so that it fits. A word that is too long by itself (a path, a hash) is kept whole, so
-/// that it can be copied.
+/// Breaks a text between words so that it fits into the terminal. A word that is too long by itself (a path, a hash) is
+/// kept whole, so that it can be copied.
 pub(crate) fn wrap(text: &str, first: &str, rest: &str) -> Vec<String> {
+    wrap_to(WIDTH, text, first, rest)
+}
+
+/// The same for another width.
+pub(crate) fn wrap_to(width: usize, text: &str, first: &str, rest: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = first.to_owned();
     let mut empty = true;
     for word in text.split_whitespace() {
-        let room = line.chars().count() + usize::from(!empty) + word.chars().count() <= WIDTH;
+        let room = line.chars().count() + usize::from(!empty) + word.chars().count() <= width;
         if !empty && !room {
             lines.push(std::mem::replace(&mut line, rest.to_owned()));
             empty = true;

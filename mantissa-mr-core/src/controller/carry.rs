@@ -573,7 +573,9 @@ impl Controller {
 
     pub(super) fn take_orders(&mut self) {
         let Some(ledger) = self.view.ledger().cloned() else { return };
-        if self.pending.load.is_some() {
+        // An order about what is under way is taken once that is loaded: before, it would meet nothing, and be lost.
+        let loaded = ledger.execution.is_none() || self.execution.is_some();
+        if self.pending.load.is_some() || !loaded {
             return;
         }
         let fresh: Vec<Order> =
