@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use criterion::{Criterion, criterion_group, criterion_main};
+use jiff::Timestamp;
 use mantissa_mr_core::cell::{
     Cell, CellDurability, CellName, CellStore, CellVersion, Expected, StoreOutcome,
 };
-use mantissa_mr_core::clock::{Clock, SystemClock};
+use mantissa_mr_core::clock::{Clock, Moment, SystemClock};
 use mantissa_mr_core::deployment::{
     Deployment, DeploymentSpec, GroupSpec, Policy, Provider, RegionSpec, Strategy, TierChoice, WitnessSpec,
     Writers,
@@ -40,6 +41,20 @@ impl CellStore for OneLedger {
     }
 }
 
+/// A clock that stands still and costs nothing, to see what a permit costs apart from the clock.
+#[derive(Debug)]
+struct NoClock;
+
+impl Clock for NoClock {
+    fn moment(&self) -> Moment {
+        Moment::START
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+}
+
 fn deployment() -> Deployment {
     let region = |name: &str| RegionSpec { name: Region::new(name).unwrap(), provider: Provider::Simulated };
     let group = GroupSpec {
@@ -64,15 +79,15 @@ fn deployment() -> Deployment {
     .unwrap()
 }
 
-/// The gate of this region on the machine's own clock, kept by a runner in the background.
-fn gate(runtime: &tokio::runtime::Runtime, region: &str) -> WriteGate {
+/// The gate of this region, kept by a runner in the background.
+fn gate(runtime: &tokio::runtime::Runtime, region: &str, clock: impl Clock) -> WriteGate {
     let deployment = deployment();
     let (name, group) = (&deployment.spec().name, &deployment.spec().groups[0].name);
     let ledger = Ledger::init(&deployment, group, Token("bench".into()));
     let cells = OneLedger(Cell { value: ledger.encode(), version: CellVersion("1".into()) });
     let machine =
         GateMachine::new(GroupCells::new(name, group), Region::new(region).unwrap(), RenewPolicy::default());
-    let (runner, gate) = GateRunner::new(machine, Arc::new(cells), Arc::new(SystemClock));
+    let (runner, gate) = GateRunner::new(machine, Arc::new(cells), Arc::new(clock));
     runtime.spawn(runner.run(std::future::pending()));
     gate
 }
@@ -86,14 +101,20 @@ fn benchmark(criterion: &mut Criterion) {
     group.bench_function("clock read", |bench| bench.iter(|| black_box(&clock).moment()));
     group.bench_function("both clocks read", |bench| bench.iter(|| black_box(&clock).now()));
 
-    let open = gate(&runtime, "east");
+    let open = gate(&runtime, "east", SystemClock);
     runtime.block_on(open.opened()).unwrap();
     group.bench_function("permit", |bench| bench.iter(|| black_box(&open).permit().is_ok()));
     group.bench_function("permit and confirm", |bench| {
         bench.iter(|| black_box(&open).permit().unwrap().confirm().is_ok());
     });
 
-    let shut = gate(&runtime, "west");
+    let apart = gate(&runtime, "east", NoClock);
+    runtime.block_on(apart.opened()).unwrap();
+    group.bench_function("permit without the clock", |bench| {
+        bench.iter(|| black_box(&apart).permit().is_ok());
+    });
+
+    let shut = gate(&runtime, "west", SystemClock);
     group.bench_function("permit refused", |bench| bench.iter(|| black_box(&shut).permit().is_err()));
     group.finish();
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::answer::{Answer, Heard, Progress};
 use super::shut::{Shut, ShutReason};
 use super::view::{Opening, Permit, Replica, RpoBound, Standing, View, diverged};
 use crate::call::{Call, CallId, Input, Machine, Output, Reply, Request};
 use crate::cell::Cell;
-use crate::clock::{Moment, Now, RateMargin};
+use crate::clock::{Moment, Now};
 use crate::deployment::{DeploymentHash, GateTerms};
-use crate::error::{Error, Result};
-use crate::ledger::{AdmissionState, Epoch, GroupCells, Ledger};
+use crate::error::Error;
+use crate::ledger::{Epoch, GroupCells};
 use crate::name::Region;
 
 /// How often a gate reads the ledger, as parts of the trust that the ledger grants.
@@ -92,25 +93,12 @@ pub struct GateMachine {
     pub(super) seeded: super::tests::Seeded,
 }
 
-/// How far a region's admission has come. It only grows, see [`GateMachine`].
-type Progress = (Epoch, u8);
-
 /// The furthest that a ledger was seen.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     progress: Progress,
     /// Reads from this one on were sent after it was seen.
     from: CallId,
-}
-
-/// What the ledger said.
-enum Answer {
-    /// Serve.
-    Active { epoch: Epoch, terms: GateTerms },
-    /// Do not.
-    Inactive { state: AdmissionState },
-    /// Nothing that can be used.
-    Bad(ShutReason),
 }
 
 impl GateMachine {
@@ -196,10 +184,6 @@ impl GateMachine {
         self.terms.map_or(self.renew.first, |terms| terms.trust)
     }
 
-    fn margin(&self) -> RateMargin {
-        self.terms.map_or(RateMargin::DEFAULT, |terms| terms.rate_margin)
-    }
-
     /// Shuts a gate whose clocks diverged since the read that it trusts was sent.
     fn check_clocks(&mut self, now: Now) {
         let Standing::Open { sent, terms, .. } = &self.view.standing else { return };
@@ -271,31 +255,32 @@ impl GateMachine {
 
     /// A read was answered. When it was sent is not known any more if the answer took too long.
     fn loaded(&mut self, now: Now, id: CallId, sent: Option<Now>, cell: Option<Cell>) {
-        let (answer, progress, active) = self.understand(cell);
-        if let Some(progress) = progress {
+        let heard = Heard::of(cell, self.cells.group(), &self.view.region, &mut self.deployment);
+        self.terms = heard.terms.or(self.terms);
+        if let Some(progress) = heard.progress {
             match self.placed(id, progress) {
                 Place::Old => return,
                 Place::WentBack(before) => {
-                    self.shut(now, ShutReason::WentBack { now: progress.0, before });
+                    self.shut(now, ShutReason::WentBack { now: progress.epoch, before });
                     self.use_answer(now, id, sent);
                     return;
                 }
                 Place::Current => {}
             }
         }
-        match (answer, sent) {
+        match (heard.answer, sent) {
             (Answer::Active { .. } | Answer::Bad(_), _) if self.is_late(id) => return,
             (Answer::Active { epoch, terms }, Some(sent)) => self.renewed(now, sent, epoch, terms),
             (Answer::Active { .. }, None) => return,
             (Answer::Inactive { state }, _) => self.shut(now, ShutReason::NotActive { state }),
             (Answer::Bad(reason), _) => self.shut(now, reason),
         }
-        if let Some(progress) = progress
+        if let Some(progress) = heard.progress
             && self.seen.is_none_or(|seen| seen.progress < progress)
         {
             self.seen = Some(Seen { progress, from: self.next });
         }
-        self.view.active = active;
+        self.view.active = heard.active;
         self.use_answer(now, id, sent);
     }
 
@@ -304,22 +289,15 @@ impl GateMachine {
         self.used = self.used.max(Some(id));
         let trust = self.trust();
         let again = self.after_last(self.renew.attempt(trust));
+        let renewal = sent.unwrap_or(now).moment + self.renew.renewal(trust);
         let diverged = matches!(self.view.standing, Standing::Shut(ShutReason::ClocksDiverged { .. }));
-        self.due = if diverged {
-            again
-        } else {
-            {
-                let sent = sent.unwrap_or(now).moment;
-                again.max(sent + self.renew.renewal(trust))
-            }
-        };
+        self.due = if diverged { again } else { again.max(renewal) };
     }
 
     /// The region is active, by a read that was sent then.
     fn renewed(&mut self, now: Now, sent: Now, epoch: Epoch, terms: GateTerms) {
-        self.terms = Some(terms);
         self.view.failure = None;
-        if let Some(by) = diverged(sent, now, self.margin()) {
+        if let Some(by) = diverged(sent, now, terms.rate_margin) {
             self.shut(now, ShutReason::ClocksDiverged { by });
             return;
         }
@@ -344,41 +322,9 @@ impl GateMachine {
             #[cfg(test)]
             _ if self.seeded.any_order => Place::Current,
             Some(seen) if progress < seen.progress && id < seen.from => Place::Old,
-            Some(seen) if progress < seen.progress => Place::WentBack(seen.progress.0),
+            Some(seen) if progress < seen.progress => Place::WentBack(seen.progress.epoch),
             _ => Place::Current,
         }
-    }
-
-    /// What a cell says of this region, how far its admission has come, and which regions are active.
-    fn understand(&mut self, cell: Option<Cell>) -> (Answer, Option<Progress>, Vec<Region>) {
-        let ledger = match cell.map(|cell| Ledger::decode(&cell.value)) {
-            None => return (Answer::Bad(ShutReason::NoLedger), None, Vec::new()),
-            Some(Err(error)) => return (Answer::Bad(ShutReason::Unreadable { error }), None, Vec::new()),
-            Some(Ok(ledger)) => ledger,
-        };
-        if ledger.group != *self.cells.group() {
-            let reason = ShutReason::OtherGroup { ledger: ledger.group };
-            return (Answer::Bad(reason), None, Vec::new());
-        }
-        let own = self.deployment.get_or_insert_with(|| ledger.deployment.clone());
-        if *own != ledger.deployment {
-            let reason = ShutReason::OtherDeployment { ledger: ledger.deployment, gate: own.clone() };
-            return (Answer::Bad(reason), None, Vec::new());
-        }
-        let active = ledger.active().cloned().collect();
-        let Some(admission) = ledger.admissions.get(&self.view.region) else {
-            return (Answer::Bad(ShutReason::UnknownRegion), None, active);
-        };
-        let rank = match admission.state {
-            AdmissionState::Active => 0,
-            AdmissionState::Sealed { .. } => 1,
-            AdmissionState::Standby => 2,
-        };
-        let answer = match ledger.admitted(&self.view.region) {
-            Some(epoch) => Answer::Active { epoch, terms: ledger.gate },
-            None => Answer::Inactive { state: admission.state.clone() },
-        };
-        (answer, Some((admission.epoch, rank)), active)
     }
 }
 

@@ -496,19 +496,19 @@ fn runner(cases: u32, shrinks: u32) -> TestRunner {
 }
 
 /// Runs cases until one is wrong.
-fn search(cases: u32, shrinks: u32, bug: Bug) -> Result<(), TestError<Case>> {
-    runner(cases, shrinks).run(&case(), |case| {
+fn search(cases: u32, shrinks: u32, bug: Bug) -> Result<(), Box<TestError<Case>>> {
+    let run = runner(cases, shrinks).run(&case(), |case| {
         let outcome = World::new(&case, bug).run();
         outcome.map(|_| ()).map_err(|violation| TestCaseError::fail(format!("{violation:?}")))
-    })
+    });
+    run.map_err(Box::new)
 }
 
 #[track_caller]
 fn finds(bug: Bug, what: &str) {
-    match search(2_000, 0, bug) {
-        Err(TestError::Fail(why, _)) => assert!(why.message().starts_with(what), "{why}"),
-        other => panic!("{bug:?} was not found: {other:?}"),
-    }
+    let found = search(2_000, 0, bug).expect_err("this bug must be found");
+    let TestError::Fail(why, _) = *found else { panic!("{bug:?}: {found}") };
+    assert!(why.message().starts_with(what), "{why}");
 }
 
 #[test]

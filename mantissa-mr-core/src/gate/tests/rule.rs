@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind};
+use crate::gate::answer::Progress;
 use crate::gate::{RpoBound, Shut, ShutReason};
 use crate::ledger::{AdmissionState, Epoch};
 
@@ -157,6 +158,44 @@ fn it_renews_after_a_third_of_the_trust() {
     answer(&mut gate, at(100), asked.read(), &ledger());
     assert!(wake(&mut gate, at(4_999)).reads.is_empty());
     wake(&mut gate, at(5_000)).read();
+}
+
+#[test]
+fn a_gate_that_stands_by_reads_in_the_rhythm_of_the_ledgers_trust_too() {
+    let terms = GateTerms { trust: Duration::from_secs(60), ..TERMS };
+    let ledger = ledger_with(Strategy::ActivePassive, terms);
+    let mut west = open_by(GateMachine::new(cells(), region(WEST), RenewPolicy::default()), &ledger);
+    assert!(wake(&mut west, at(19_999)).reads.is_empty());
+    wake(&mut west, at(20_000)).read();
+}
+
+#[test]
+fn an_admission_only_ever_grows_whatever_is_done_to_the_ledger() {
+    // The order that answers are put in rests on this.
+    let start = ledger();
+    let sealed = sealed(&start, 1, EAST);
+    let term = sealed.lease.term;
+    let open = |to| sealed.open(term, &execution(1), &region(to)).unwrap();
+    let reopened = sealed.reopen(term, &execution(1)).unwrap();
+    let both = super::sealed(&ledger_with(Strategy::ActiveActive, TERMS), 1, EAST);
+    let left = both.leave(term, &execution(1), &region(EAST)).unwrap();
+    let rejoined = left.open(term, &execution(1), &region(EAST)).unwrap();
+    let histories: [&[&Ledger]; 4] = [
+        &[&start, &sealed, &open(WEST)],
+        &[&start, &sealed, &open(EAST)],
+        &[&start, &sealed, &reopened],
+        &[&both, &left, &rejoined],
+    ];
+    for history in histories {
+        for name in [EAST, WEST] {
+            let progress = |ledger: &&Ledger| {
+                let admission = &ledger.admissions[&region(name)];
+                Progress::of(admission.epoch, &admission.state)
+            };
+            let steps: Vec<Progress> = history.iter().map(progress).collect();
+            assert!(steps.is_sorted(), "{name}: {steps:?}");
+        }
+    }
 }
 
 #[test]
