@@ -183,9 +183,12 @@ impl Simulation {
         self.take_stored();
     }
 
-    /// Adds a process; it begins at once.
-    pub fn spawn(&mut self, spec: ProcessSpec) -> ProcessId {
+    /// Adds a process; it begins at once. A name that another process has already is made another one.
+    pub fn spawn(&mut self, mut spec: ProcessSpec) -> ProcessId {
         let id = ProcessId(self.processes.len() as u32);
+        if self.processes.iter().any(|other| other.name == spec.name) {
+            spec.name = format!("{}-{}", spec.name, id.0);
+        }
         let at = self.world.places.find(&spec.place).unwrap_or(self.world.places.operator());
         self.history.processes.push(ProcessInfo {
             name: spec.name.clone(),

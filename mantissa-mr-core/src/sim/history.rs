@@ -1,5 +1,6 @@
 //! Everything that happened in a run, in true time: what oracles judge by.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::clock::TrueTime;
@@ -11,7 +12,8 @@ use crate::call::{Call, Reply};
 use crate::cell::CellName;
 use crate::deployment::Deployment;
 use crate::ledger::Epoch;
-use crate::name::{ActorId, GroupName, Region};
+use crate::name::{ActorId, GroupName, Region, ResourceName};
+use crate::traffic::Weights;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +100,10 @@ pub enum What {
         region: Region,
         /// Acknowledged writes that the region's replicas do not show, by their number in the book.
         missing: Vec<u32>,
+        /// The regions that take writes, of each store that has one writer.
+        writers: BTreeMap<ResourceName, Vec<Region>>,
+        /// Where each router sends clients.
+        weights: BTreeMap<ResourceName, Weights>,
     },
     /// Time stopped: something went on for ever without waiting. The run ended here.
     Standstill {

@@ -8,9 +8,18 @@ use super::history::History;
 use super::world::DataSet;
 use super::writers::Write;
 
+mod bounded_loss;
+mod fail_safe;
+mod no_flapping;
 mod no_loss;
+mod one_ledger;
 mod one_writer;
+mod rest;
+mod static_stability;
 mod view;
+mod way_out;
+
+use view::Records;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +38,30 @@ impl fmt::Display for Violation {
     }
 }
 
-/// A rule: what its judge is called, and the judge.
-pub type Oracle = (&'static str, fn(&History) -> Vec<Violation>);
+/// A rule and its judge.
+type Oracle = (u8, &'static str, fn(&History, &Records) -> Vec<Violation>);
 
-/// All of them.
-pub const ORACLES: &[Oracle] =
-    &[("one writer", one_writer::check), ("no loss on a switchover", no_loss::check)];
+const ORACLES: [Oracle; 9] = [
+    (1, "one writer", one_writer::check),
+    (2, "no acknowledged write is lost on a switchover", no_loss::check),
+    (3, "the loss of a failover is bounded or labelled", bounded_loss::check),
+    (4, "the ledger alone decides", one_ledger::check),
+    (5, "a crash anywhere is resumable", rest::check),
+    (6, "fail safe", fail_safe::check),
+    (7, "no flapping", no_flapping::check),
+    (8, "static stability", static_stability::check),
+    (9, "every state has a deadline and a way out", way_out::check),
+];
+
+/// The rules, by number.
+pub fn rules() -> impl Iterator<Item = (u8, &'static str)> {
+    ORACLES.iter().map(|(number, name, _)| (*number, *name))
+}
 
 /// Everything that is wrong with a run.
 pub fn check(history: &History) -> Vec<Violation> {
-    ORACLES.iter().flat_map(|(_, judge)| judge(history)).collect()
+    let records = Records::read(history);
+    ORACLES.iter().flat_map(|(_, _, judge)| judge(history, &records)).collect()
 }
 
 /// Whether a region's replica shows a write, or one to the same key that was made after it. What an older epoch

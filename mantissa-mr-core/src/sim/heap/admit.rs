@@ -7,9 +7,10 @@ use serde::Deserialize;
 use super::Simulation;
 use crate::cell::CellName;
 use crate::ledger::Epoch;
-use crate::name::{GroupName, Region};
+use crate::name::{GroupName, Region, ResourceName};
 use crate::sim::history::What;
 use crate::sim::oracle::shows;
+use crate::traffic::Weights;
 
 /// What was last seen in each ledger.
 #[derive(Debug, Default)]
@@ -75,8 +76,28 @@ impl Simulation {
             .collect();
         for (group, region) in seen {
             let missing = self.missing(&group, &region);
-            self.record(What::Audited { group, region, missing });
+            let (writers, weights) = self.resources_of(&group);
+            self.record(What::Audited { group, region, missing, writers, weights });
         }
+    }
+
+    /// Who takes writes of a group, and where its clients are sent.
+    fn resources_of(
+        &self,
+        group: &GroupName,
+    ) -> (BTreeMap<ResourceName, Vec<Region>>, BTreeMap<ResourceName, Weights>) {
+        let deployment = self.history.deployment.clone();
+        let Some(spec) = deployment.group(group) else { return Default::default() };
+        let ordered = spec
+            .stores
+            .iter()
+            .filter(|store| self.world.data(&store.name).is_some_and(|data| data.ordered()));
+        let writers = ordered.map(|store| (store.name.clone(), self.world.writers(&store.name)));
+        let weights = spec
+            .routers
+            .iter()
+            .filter_map(|router| Some((router.name.clone(), self.world.weights(&router.name)?.clone())));
+        (writers.collect(), weights.collect())
     }
 
     /// The writes of a group, acknowledged by now, that a region's replicas do not show.

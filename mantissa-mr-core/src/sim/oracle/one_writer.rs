@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Violation;
+use super::view::Records;
 use crate::deployment::Strategy;
 use crate::name::{GroupName, Region};
 use crate::sim::clock::TrueTime;
@@ -23,7 +24,7 @@ struct Span {
 }
 
 /// Checks a run.
-pub(super) fn check(history: &History) -> Vec<Violation> {
+pub(super) fn check(history: &History, _records: &Records) -> Vec<Violation> {
     if history.deployment.spec().strategy != Strategy::ActivePassive {
         return Vec::new();
     }

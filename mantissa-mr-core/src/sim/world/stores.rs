@@ -189,7 +189,7 @@ impl DataSet {
         if promotion == Promotion::Planned {
             self.hand_over(region, reaches)?;
         }
-        self.take_over(at, region, epoch, reaches);
+        self.take_over(at, region, epoch);
         Ok(())
     }
 
@@ -216,7 +216,7 @@ impl DataSet {
         Ok(())
     }
 
-    fn take_over(&mut self, at: TrueTime, region: usize, epoch: Epoch, reaches: &[bool]) {
+    fn take_over(&mut self, at: TrueTime, region: usize, epoch: Epoch) {
         for from in 0..self.count() {
             self.pipe_mut(from, region).queue.clear();
         }
@@ -226,10 +226,9 @@ impl DataSet {
         replica.epoch = epoch;
         self.leader = region;
         self.samples.fill(None);
+        // The others are told at once where the way to them is open, else when it opens.
         for other in 0..self.count() {
-            let told = reaches.get(other).copied().unwrap_or(false)
-                && self.pipe(region, other).closed_since.is_none();
-            if other != region && told {
+            if other != region && self.pipe(region, other).closed_since.is_none() {
                 self.follow_leader(at, other);
             }
         }

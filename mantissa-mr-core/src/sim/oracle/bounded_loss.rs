@@ -1,0 +1,72 @@
+//! Rule 3: a failover's loss is bounded or labelled.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Violation;
+use super::view::{Records, has_waivers, is_planned, span};
+use crate::deployment::Strategy;
+use crate::sim::clock::TrueTime;
+use crate::sim::history::{History, What};
+use crate::sim::writers::Write;
+
+const RULE: u8 = 3;
+
+/// Checks a run: what an unplanned move lost of the writes under permits is within the bound that its plan names; and
+/// what the plan calls unknown, or more than the tier allows, was agreed to by a person.
+pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
+    if history.deployment.spec().strategy != Strategy::ActivePassive {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (_, stored, execution) in records.begun() {
+        let Some(plan) = records.plan(execution).filter(|plan| !is_planned(plan)) else { continue };
+        let group = &stored.ledger.group;
+        if let Some(what) = unagreed(history, group, plan) {
+            let what = format!("{group}: {} began and {what}", execution.id);
+            found.push(Violation { rule: RULE, at: stored.at, what });
+        }
+        let Some(bound) = span(&plan["predicted"]["loss"]["estimated"]["at-most"]) else { continue };
+        if let Some((at, lost)) = lost(history, group, stored.at).filter(|(_, lost)| *lost > bound) {
+            let what = format!("{group}: {} lost {lost:?}, its plan says at most {bound:?}", execution.id);
+            found.push(Violation { rule: RULE, at, what });
+        }
+    }
+    found
+}
+
+/// What of a plan's loss nobody agreed to.
+fn unagreed(history: &History, group: &str, plan: &Value) -> Option<String> {
+    if has_waivers(plan) {
+        return None;
+    }
+    let groups = &history.deployment.spec().groups;
+    let rpo = groups.iter().find(|known| known.name.as_str() == group)?.tier.tier().rpo;
+    let loss = &plan["predicted"]["loss"];
+    match span(&loss["estimated"]["about"]) {
+        Some(about) if about > rpo => Some(format!("may lose {about:?}, the tier allows {rpo:?}")),
+        None if *loss == "unknown" => Some("what it may lose is unknown".into()),
+        _ => None,
+    }
+}
+
+/// How far back from the last acknowledged write the first lost one was, at the next admission after a time.
+fn lost(history: &History, group: &str, since: TrueTime) -> Option<(TrueTime, Duration)> {
+    let admitted = history.events.iter().find_map(|event| match &event.what {
+        What::Admitted { group: of, missing, .. } if of.as_str() == group && event.at > since => {
+            Some((event.at, missing))
+        }
+        _ => None,
+    });
+    let (at, missing) = admitted?;
+    let bound = |write: &&Write| write.group.as_str() == group && write.epoch.is_some();
+    let lost = missing.iter().filter_map(|number| history.book.writes.get(*number as usize)).filter(bound);
+    // Only what the move itself lost: what an earlier one had lost is missing still.
+    let epoch = missing.iter().filter_map(|number| history.book.writes.get(*number as usize)?.epoch).max()?;
+    let first = lost.filter(|write| write.epoch == Some(epoch)).filter_map(|write| write.applied).min()?;
+    let last =
+        history.book.acknowledged().filter(|(_, write)| bound(&write)).filter_map(|(_, write)| write.ended);
+    let last = last.filter(|ended| *ended <= at).max()?;
+    Some((at, last.since(first)))
+}
