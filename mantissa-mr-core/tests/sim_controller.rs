@@ -6,7 +6,7 @@ use mantissa_mr_core::ledger::{GroupCells, Ledger};
 use mantissa_mr_core::name::{Region, ResourceName};
 use mantissa_mr_core::notify::Severity;
 use mantissa_mr_core::sim::{
-    self, Cast, Fault, RegionState, Settings, SimClock, Simulation, TrueTime, oracle,
+    self, Cast, Fault, ProcessId, RegionState, Settings, SimClock, Simulation, TrueTime, oracle,
 };
 use mantissa_mr_core::state::State;
 
@@ -96,6 +96,35 @@ fn what_a_guard_refused_is_done_soon_after_it_passes() {
     let (simulation, _) = run(|_| {}, &faults, 420);
     assert_eq!(told(&simulation, "refused by: capacity"), 1);
     assert_eq!(ledger(&simulation).generation.0, 1, "begun within a minute");
+}
+
+/// The controllers at west and beside the witness sleep, so that the one in the region that serves takes the lease.
+fn led_from_east(ends: u64) -> Vec<(u64, Fault)> {
+    // After the two services, the controllers come in the order of their vantages: east, west, witness.
+    let others = [ProcessId(3), ProcessId(4)];
+    let sleep = others.into_iter().map(|process| (0, Fault::Suspend { process }));
+    let wake = others.into_iter().map(move |process| (ends, Fault::Resume { process }));
+    sleep.chain(wake).collect()
+}
+
+#[test]
+fn a_region_that_dies_with_the_leader_is_left_all_the_same() {
+    let mut faults = led_from_east(30);
+    faults.push((120, east(RegionState::Dark)));
+    let (before, _) = run(|_| {}, &faults, 119);
+    let holder = ledger(&before).lease.holder.unwrap();
+    assert!(holder.as_str().contains("east"), "{holder}");
+    // The successor had looked before, and knows what the replica held.
+    let (after, _) = run(|_| {}, &faults, 420);
+    assert_eq!(told(&after, "refused by"), 0);
+    assert_eq!(ledger(&after).admitted(&region("west")).map(|epoch| epoch.0), Some(2));
+}
+
+#[test]
+fn the_lease_is_taken_from_outside_the_region_that_serves_where_somebody_is_there() {
+    let (simulation, _) = run(|_| {}, &[], 60);
+    let holder = ledger(&simulation).lease.holder.unwrap();
+    assert!(!holder.as_str().contains("east"), "{holder}");
 }
 
 #[test]

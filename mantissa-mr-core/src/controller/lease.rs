@@ -1,6 +1,7 @@
 //! Reading and changing the ledger, one swap at a time; taking, keeping and losing the lease.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::{Controller, Ending, Happening, Mandate, Tag};
 use crate::call::{Call, Reply};
@@ -234,13 +235,14 @@ impl Controller {
         // A region that is about to fail is the worst place to act from: others have the first chance.
         let active_here =
             self.settings.local_region.as_ref().is_some_and(|here| ledger.admitted(here).is_some());
-        let patience = if active_here { lease.saturating_add(policy.timing.lease / 2) } else { lease };
-        let silent = self.moment().since(*since) >= patience;
+        let courtesy = if active_here { policy.timing.lease / 2 } else { Duration::ZERO };
+        let waited = self.moment().since(*since);
+        let silent = waited >= lease.saturating_add(courtesy);
         let free = seen.holder.is_none();
         let idle = ledger.execution.as_ref().is_none_or(|running| running.paused.is_some());
         let take = match self.settings.mandate {
             // Right after a start, a free lease is not taken before a beat has passed: a watcher does not rush.
-            Mandate::Watch => silent || (free && self.moment().since(*since) >= policy.timing.beat),
+            Mandate::Watch => silent || (free && waited >= policy.timing.beat.saturating_add(courtesy)),
             Mandate::Carry(_) | Mandate::Finish { .. } => free || idle || silent,
         };
         if take {
