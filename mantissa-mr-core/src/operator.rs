@@ -1,19 +1,16 @@
 //! What a person does by hand: look, plan, carry out, order, read the history. The command line is a thin shell on this.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::call::{Call, Input, Machine, Reply};
+use crate::call::{Call, Reply};
 use crate::cell::{Expected, StoreOutcome};
 use crate::check::Fitness;
 use crate::clock::{Clock, Now};
-use crate::controller::{Controller, ControllerSettings, Ending, Mandate, News};
 use crate::deployment::{Deployment, GroupSpec};
 use crate::detect::{Ballot, fold};
-use crate::drive::Driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::facts::{Facts, Health, Seen, Situation};
 use crate::guard::Initiator;
@@ -23,9 +20,11 @@ use crate::plan::{self, MoveRequest, Plan, Step};
 use crate::problem::Problems;
 use futures_util::future::join_all;
 
+mod carry;
 mod evidence;
 mod orders;
 
+pub use carry::Place;
 pub use evidence::{History, UnderWay};
 pub use orders::Holder;
 
@@ -65,15 +64,6 @@ pub struct GroupStatus {
     pub ballots: BTreeMap<VantageName, Ballot>,
     /// When it was seen.
     pub now: Now,
-}
-
-/// Where a controller runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The vantage that it watches from; none watches nothing.
-    pub vantage: Option<VantageName>,
-    /// The region that it runs in; none for the witness's site or an operator's machine.
-    pub local_region: Option<Region>,
 }
 
 impl Operator {
@@ -346,90 +336,6 @@ impl Operator {
             Err(PlanError::Ledger(error)) => Err(error),
         }
     }
-
-    /// Carries out a person's mandate to its end. `watch` is told what happens; when `stop` resolves (Ctrl-C), the
-    /// execution is paused in good order. `None` if it resolved while somebody else still held the lease: nothing was
-    /// begun.
-    ///
-    /// # Errors
-    /// The controller cannot be started: see [`Controller::new`].
-    pub async fn carry_out(
-        &self,
-        group: &GroupName,
-        mandate: Mandate,
-        mut watch: impl FnMut(&[News], &Controller),
-        stop: impl Future<Output = ()>,
-    ) -> Result<Option<Ending>> {
-        let mut controller = Controller::new(self.settings(group, mandate, Place::default()))?;
-        let mut driver = Driver::new(self.backend.clone(), self.clock.clone());
-        let mut stop = std::pin::pin!(stop);
-        let mut stopping = false;
-        let mut input = Input::Wake;
-        loop {
-            let outputs = controller.step(self.clock.now(), input);
-            driver.carry_out(outputs);
-            let news = controller.take_news();
-            watch(&news, &controller);
-            if let Some(ending) = controller.ending() {
-                return Ok(Some(ending.clone()));
-            }
-            input = tokio::select! {
-                biased;
-                () = &mut stop, if !stopping => {
-                    stopping = true;
-                    if !controller.can_pause() {
-                        return Ok(None);
-                    }
-                    let outputs = controller.pause(self.clock.now(), "interrupted at the keyboard");
-                    driver.carry_out(outputs);
-                    Input::Wake
-                }
-                input = driver.next() => input,
-            };
-        }
-    }
-
-    /// Runs a controller until `stop` resolves: it watches from its place, and acts as far as the policy allows. What is
-    /// under way then is finished by whoever takes the lease over after it.
-    ///
-    /// # Errors
-    /// The controller cannot be started: see [`Controller::new`].
-    pub async fn control(
-        &self,
-        group: &GroupName,
-        place: Place,
-        mut watch: impl FnMut(&[News], &Controller),
-        stop: impl Future<Output = ()>,
-    ) -> Result<()> {
-        let mut controller = Controller::new(self.settings(group, Mandate::Watch, place))?;
-        let mut driver = Driver::new(self.backend.clone(), self.clock.clone());
-        let mut stop = std::pin::pin!(stop);
-        let mut input = Input::Wake;
-        loop {
-            let outputs = controller.step(self.clock.now(), input);
-            driver.carry_out(outputs);
-            let news = controller.take_news();
-            watch(&news, &controller);
-            input = tokio::select! {
-                biased;
-                () = &mut stop => return Ok(()),
-                input = driver.next() => input,
-            };
-        }
-    }
-
-    fn settings(&self, group: &GroupName, mandate: Mandate, place: Place) -> ControllerSettings {
-        ControllerSettings {
-            deployment: self.deployment.clone(),
-            group: group.clone(),
-            actor: self.actor.clone(),
-            vantage: place.vantage,
-            local_region: place.local_region,
-            mandate,
-            catalog: self.backend.catalog(),
-            seed: seed_of(&self.actor),
-        }
-    }
 }
 
 /// What says without a look at the regions that a plan's time has passed.
@@ -466,12 +372,4 @@ fn objections(plan: &Plan, now: &Plan) -> Vec<String> {
         found = refusals(plan);
     }
     found
-}
-
-/// A number that differs from process to process, for the jitter of retries.
-fn seed_of(actor: &ActorId) -> u64 {
-    actor
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }

@@ -18,6 +18,9 @@ pub(super) async fn init(
     for warning in deployment.warnings() {
         wrap(&format!("warning: {warning}"), "", "  ").iter().for_each(|line| note(line));
     }
+    if dry_run {
+        screen.say("dry run: nothing of this is done");
+    }
     let mut done = connection.prepare(deployment, dry_run).await?;
     screen.show(done.clone());
     let made = operator.init(dry_run).await?;
@@ -39,6 +42,9 @@ pub(super) async fn ensure_replicated(
     dry_run: bool,
     screen: Screen,
 ) -> Result<Outcome, Stop> {
+    if dry_run {
+        screen.say("dry run: nothing of this is done");
+    }
     let done = operator.ensure_replicated(dry_run).await?;
     screen.show(done.clone());
     if done.is_empty() {

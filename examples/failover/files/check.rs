@@ -10,7 +10,7 @@ use mantissa_mr_core::name::{Region, ResourceName};
 
 use super::World;
 
-/// A check over the files `DOWN` and `DEGRADED` of a region.
+/// A check over the files `DOWN`, `UNFIT` and `DEGRADED` of a region.
 #[derive(Debug)]
 pub(super) struct FileCheck {
     world: Arc<World>,
@@ -30,13 +30,14 @@ impl FileCheck {
 #[async_trait]
 impl Check for FileCheck {
     async fn assess(&self, region: &Region) -> Result<Assessment> {
-        let folder = self.world.region(region);
-        if !folder.is_dir() {
+        if !self.world.region(region).is_dir() {
             return Err(self.world.missing("assess", &format!("the region {region}")));
         }
         Ok(if self.world.is_down(region) {
             Assessment::new(Fitness::Unfit, format!("regions/{region}/DOWN is there"))
-        } else if folder.join("DEGRADED").exists() {
+        } else if self.world.says(region, "UNFIT") {
+            Assessment::new(Fitness::Unfit, format!("regions/{region}/UNFIT is there"))
+        } else if self.world.says(region, "DEGRADED") {
             Assessment::new(Fitness::Degraded, format!("regions/{region}/DEGRADED is there"))
         } else {
             Assessment::new(Fitness::Fit, "it answers")

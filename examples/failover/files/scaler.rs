@@ -7,20 +7,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mantissa_mr_core::compute::{Capacity, ComputeScaler, ScalerCapabilities, Target};
-use mantissa_mr_core::deployment::{ResourceSpec, Share};
+use mantissa_mr_core::deployment::{Deployment, ResourceSpec, Share};
 use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::{Region, ResourceName};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Known;
-use super::{World, alone, disk, remaining};
+use super::{World, alone, disk, remaining, see_that_known};
 
 /// A scaler whose `full` capacity takes `start` to be there, within a `limit` if there is one.
 #[derive(Debug)]
 pub(super) struct FileScaler {
     world: Arc<World>,
     name: ResourceName,
+    regions: Vec<Region>,
     terms: Terms,
     unit: String,
 }
@@ -50,14 +51,20 @@ impl State {
 }
 
 impl FileScaler {
-    pub(super) fn new(world: Arc<World>, resource: &ResourceSpec, known: &mut Known<'_>) -> Self {
+    pub(super) fn new(
+        world: Arc<World>,
+        deployment: &Deployment,
+        resource: &ResourceSpec,
+        known: &mut Known<'_>,
+    ) -> Self {
+        let regions = deployment.regions().cloned().collect();
         let terms = Terms {
             start: known.duration("start", Duration::from_secs(1)),
             full: known.number("full").unwrap_or(10),
             limit: known.number("limit"),
         };
         let unit = known.text("unit").unwrap_or("workers").to_owned();
-        Self { world, name: resource.name.clone(), terms, unit }
+        Self { world, name: resource.name.clone(), regions, terms, unit }
     }
 
     pub(super) fn name(&self) -> &ResourceName {
@@ -82,10 +89,20 @@ impl FileScaler {
     }
 }
 
-fn load(world: &World, path: &Path, region: &Region, operation: &str) -> Result<State> {
+/// Reads what a region was asked for, and the most that it may be asked for.
+fn load(
+    world: &World,
+    path: &Path,
+    region: &Region,
+    terms: Terms,
+    operation: &str,
+) -> Result<(State, Option<u64>)> {
     world.see_that_up(region, operation)?;
-    let state = disk::read_json(path)?;
-    state.ok_or_else(|| world.missing(operation, &format!("the scaler of {region}")))
+    let state: Option<State> = disk::read_json(path)?;
+    let state = state.ok_or_else(|| world.missing(operation, &format!("the scaler of {region}")))?;
+    let exhausted = world.says(region, "NO-CAPACITY").then_some(state.requested);
+    let limit = exhausted.into_iter().chain(terms.limit).min();
+    Ok((state, limit))
 }
 
 #[async_trait]
@@ -95,29 +112,31 @@ impl ComputeScaler for FileScaler {
     }
 
     async fn capacity(&self, region: &Region) -> Result<Capacity> {
+        see_that_known(&self.regions, region, "read the capacity")?;
         let (path, region, terms) = (self.path(region), region.clone(), self.terms);
-        let read = move |world: &World| load(world, &path, &region, "read the capacity");
-        let state =
+        let read = move |world: &World| load(world, &path, &region, terms, "read the capacity");
+        let (state, limit) =
             alone(&self.world, "read the capacity", read).await.map_err(|error| error.on(&self.name))?;
         Ok(Capacity {
             ready: state.ready(terms),
             requested: state.requested,
             full: terms.full,
-            limit: terms.limit,
+            limit,
             unit: self.unit.clone(),
         })
     }
 
     async fn scale(&self, region: &Region, target: Target, epoch: Epoch) -> Result<()> {
+        see_that_known(&self.regions, region, "scale")?;
         let (path, region, terms) = (self.path(region), region.clone(), self.terms);
         let scaled = alone(&self.world, "scale", move |world| {
-            let state = load(world, &path, &region, "scale")?;
+            let (state, limit) = load(world, &path, &region, terms, "scale")?;
             if epoch < state.epoch {
                 let message = format!("it was scaled under epoch {}, this asks under {epoch}", state.epoch);
                 return Err(Error::new(ErrorKind::Superseded, "scale", message).in_region(&region));
             }
             let requested = target.units(terms.full);
-            if let Some(limit) = terms.limit.filter(|limit| requested > *limit) {
+            if let Some(limit) = limit.filter(|limit| requested > *limit) {
                 let message = format!("{requested} were asked for, the limit is {limit}");
                 return Err(Error::new(ErrorKind::Quota, "scale", message).in_region(&region));
             }

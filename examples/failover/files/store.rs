@@ -1,25 +1,25 @@
 //! A replicated data set in files.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use jiff::{SignedDuration, Timestamp};
 use mantissa_mr_core::deployment::{Deployment, ResourceSpec, Strategy};
-use mantissa_mr_core::error::{Error, ErrorKind, Result};
+use mantissa_mr_core::error::{ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::{Region, ResourceName};
 use mantissa_mr_core::store::{
-    Barrier, Drained, Fence, Item, Key, Lag, LossBound, Precondition, Promotion, PutItem, ReplicaStatus,
-    ReplicatedStore, Replication, Role, StoreCapabilities, StoreStatus, Version,
+    Barrier, Drained, Fence, Item, Key, LossBound, Precondition, Promotion, PutItem, ReplicatedStore,
+    Replication, StoreCapabilities, StoreStatus, Version,
 };
 
-use super::replica::{Change, Order, Promoted, Replica, Seen, Stored};
 use super::settings::Known;
 use super::{World, alone};
+
+mod replicas;
+
+use replicas::{Replicas, description, item};
 
 /// A data set with a replica in every region.
 ///
@@ -78,280 +78,6 @@ impl FileStore {
         });
         done.await.map_err(|error| if error.resource().is_some() { error } else { error.on(self.name()) })
     }
-}
-
-/// All replicas of one store, under the world's lock.
-struct Replicas<'a> {
-    world: &'a World,
-    terms: &'a Terms,
-    operation: &'static str,
-    up: BTreeMap<Region, Replica>,
-    down: BTreeSet<Region>,
-    now: Timestamp,
-}
-
-impl<'a> Replicas<'a> {
-    /// Reads the replicas of the regions that are up, and lets happen what time has made due between them.
-    fn load(world: &'a World, terms: &'a Terms, operation: &'static str) -> Result<Self> {
-        let now = Timestamp::now();
-        let mut replicas = Self { world, terms, operation, up: BTreeMap::new(), down: BTreeSet::new(), now };
-        for region in &terms.regions {
-            if world.is_down(region) {
-                replicas.down.insert(region.clone());
-            } else if let Some(replica) = Replica::load(replicas.folder(region))? {
-                replicas.up.insert(region.clone(), replica);
-            }
-        }
-        replicas.replicate()?;
-        Ok(replicas)
-    }
-
-    fn folder(&self, region: &Region) -> PathBuf {
-        self.world.region(region).join("stores").join(self.terms.name.as_str())
-    }
-
-    fn order(&self) -> Order {
-        match self.terms.strategy {
-            Strategy::ActivePassive => Order::ByEpoch,
-            Strategy::ActiveActive => Order::ByTime,
-        }
-    }
-
-    fn replicate(&mut self) -> Result<()> {
-        let lag = SignedDuration::try_from(self.terms.lag).unwrap_or(SignedDuration::MAX);
-        let before = self.now.checked_sub(lag).unwrap_or(Timestamp::MIN);
-        let regions: Vec<Region> = self.up.keys().cloned().collect();
-        for target in &regions {
-            let Some(mut replica) = self.up.remove(target) else { continue };
-            for other in self.up.values() {
-                replica.follow(other, before)?;
-            }
-            self.up.insert(target.clone(), replica);
-        }
-        if self.terms.strategy == Strategy::ActivePassive {
-            self.demote_older();
-        }
-        self.look_around(&regions);
-        self.settle()
-    }
-
-    /// Whoever was promoted before another one, and sees it now, takes no more writes.
-    fn demote_older(&mut self) {
-        let newest = self.up.values().filter_map(|replica| replica.state.writer).max();
-        for replica in self.up.values_mut() {
-            replica.state.writer = replica.state.writer.filter(|promoted| Some(*promoted) == newest);
-        }
-    }
-
-    /// Each replica notes what it sees of the others, for the time when it does not.
-    fn look_around(&mut self, regions: &[Region]) {
-        for target in regions {
-            let Some(mut replica) = self.up.remove(target) else { continue };
-            for (region, other) in &self.up {
-                let missing: Vec<&Change> =
-                    replica.missing_of(other).flat_map(|(_, changes)| changes).collect();
-                let seen = Seen {
-                    at: self.now,
-                    writer: other.state.writer,
-                    missing: missing.len() as u64,
-                    oldest: missing.iter().map(|change| change.at).min(),
-                };
-                replica.state.seen.insert(region.clone(), seen);
-            }
-            self.up.insert(target.clone(), replica);
-        }
-    }
-
-    fn settle(&mut self) -> Result<()> {
-        let order = self.order();
-        self.up.values_mut().try_for_each(|replica| replica.settle(order))
-    }
-
-    fn replica(&mut self, region: &Region) -> Result<&mut Replica> {
-        self.world.see_that_up(region, self.operation)?;
-        match self.up.get_mut(region) {
-            Some(replica) => Ok(replica),
-            None => Err(self.world.missing(self.operation, &format!("a replica in {region}"))),
-        }
-    }
-
-    fn refuse<T>(&self, kind: ErrorKind, region: &Region, message: String) -> Result<T> {
-        Err(Error::new(kind, self.operation, message).in_region(region))
-    }
-
-    /// Writes a change in a region, if its writers may and the precondition holds.
-    fn write(
-        &mut self,
-        region: &Region,
-        key: Key,
-        value: Option<Vec<u8>>,
-        epoch: Option<Epoch>,
-        condition: &Precondition,
-    ) -> Result<Version> {
-        let (now, order, operation) = (self.now, self.order(), self.operation);
-        let replica = self.replica(region)?;
-        let refuse = |kind, message: String| Err(Error::new(kind, operation, message).in_region(region));
-        let state = &replica.state;
-        let Some(promoted) = state.writer else {
-            return refuse(ErrorKind::PermissionDenied, "this replica takes no writes".into());
-        };
-        if let Some(fence) = state.fence {
-            return refuse(ErrorKind::PermissionDenied, format!("its writers are fenced by epoch {fence}"));
-        }
-        // Who names no epoch writes under the one that the replica was promoted under.
-        let epoch = epoch.or_else(|| (order == Order::ByEpoch).then_some(promoted.epoch));
-        let found = replica.item(&key)?;
-        let newest = found.as_ref().and_then(|stored| stored.change.epoch).max(Some(promoted.epoch));
-        if order == Order::ByEpoch && epoch < newest {
-            let newest = newest.unwrap_or_default();
-            return refuse(ErrorKind::Superseded, format!("epoch {newest} has begun"));
-        }
-        let here = found.filter(|stored| stored.change.value.is_some());
-        let holds = match (condition, &here) {
-            (Precondition::None, _) | (Precondition::Absent, None) => true,
-            (Precondition::Version(wanted), Some(stored)) => version(stored) == *wanted,
-            _ => false,
-        };
-        if !holds {
-            return refuse(ErrorKind::Conflict, format!("the precondition does not hold for {key}"));
-        }
-        super::replica::file_name(&key)?;
-        let number = replica.holds(region);
-        // Later than everything that is known here, even if the wall clock went back.
-        let at = replica.newest().map_or(now, |newest| newest.max(now));
-        let change = Change { number, at, epoch, key, value: value.map(Into::into) };
-        replica.append(region, vec![change.clone()])?;
-        Ok(version(&Stored { origin: region.clone(), change }))
-    }
-
-    /// The replica that a region follows: active-passive, the writer that was promoted last, as far as the region knows.
-    fn sources(&self, replica: &Replica) -> Vec<(Region, Seen)> {
-        let mut sources: Vec<(Region, Seen)> =
-            replica.state.seen.iter().map(|(region, seen)| (region.clone(), *seen)).collect();
-        sources.retain(|(_, seen)| seen.writer.is_some());
-        if self.terms.strategy == Strategy::ActivePassive {
-            let newest = sources.iter().filter_map(|(_, seen)| seen.writer).max();
-            sources.retain(|(_, seen)| seen.writer == newest);
-        }
-        sources
-    }
-
-    fn status_of(&self, region: &Region) -> ReplicaStatus {
-        let unknown = |role, why: String| ReplicaStatus {
-            role,
-            lag: Lag::Unknown { why },
-            watermark: None,
-            backlog: None,
-        };
-        if self.down.contains(region) {
-            return unknown(Role::Unreachable, format!("regions/{region}/DOWN is there"));
-        }
-        let Some(replica) = self.up.get(region) else {
-            return unknown(Role::Absent, "there is no replica".into());
-        };
-        let writes = replica.state.writer.is_some();
-        let fenced = replica.state.fence.is_some() && self.terms.strategy == Strategy::ActiveActive;
-        let role = if writes && !fenced { Role::Writer } else { Role::Replica };
-        if writes && self.terms.strategy == Strategy::ActivePassive {
-            let lag = Lag::Known { lag: Duration::ZERO, age: Duration::ZERO };
-            return ReplicaStatus { role, lag, watermark: replica.newest(), backlog: Some(0) };
-        }
-        let sources = self.sources(replica);
-        let lags = sources.iter().map(|(_, seen)| {
-            let behind = seen.oldest.map_or(Duration::ZERO, |oldest| since(oldest, seen.at));
-            (behind, since(seen.at, self.now))
-        });
-        let lag = match lags.max_by_key(|(lag, age)| *lag + *age) {
-            Some((lag, age)) => Lag::Known { lag, age },
-            None => Lag::Unknown { why: "it has seen no region that takes writes".into() },
-        };
-        let backlog = sources.iter().map(|(_, seen)| seen.missing).sum();
-        ReplicaStatus { role, lag, watermark: replica.newest(), backlog: Some(backlog) }
-    }
-
-    fn drained(&mut self, from: &Region, to: &Region) -> Result<Drained> {
-        self.replica(to)?;
-        self.replica(from)?;
-        let (Some(source), Some(target)) = (self.up.get(from), self.up.get(to)) else {
-            return self.refuse(ErrorKind::Unavailable, from, "it went down".into());
-        };
-        let remaining: usize = target.missing_of(source).map(|(_, changes)| changes.len()).sum();
-        if remaining > 0 {
-            return Ok(Drained::NotYet { remaining: Some(remaining as u64) });
-        }
-        let position = |origin: &Region| format!("{} of {origin}'s log", source.holds(origin));
-        let positions: Vec<String> = source.origins().map(position).collect();
-        let positions =
-            if positions.is_empty() { "0: nothing was written".into() } else { positions.join(", ") };
-        Ok(Drained::Proven { how: format!("{to} holds log position {positions}") })
-    }
-
-    fn promote(&mut self, region: &Region, promotion: Promotion, epoch: Epoch) -> Result<()> {
-        let at = self.now;
-        let held = self.replica(region)?.state.writer;
-        let newest = self.up.values().filter_map(|replica| replica.state.writer).max();
-        if let Some(newest) = newest.filter(|newest| newest.epoch > epoch) {
-            return self.refuse(ErrorKind::Superseded, region, format!("epoch {} has begun", newest.epoch));
-        }
-        if held.is_some() {
-            self.replica(region)?.state.writer = Some(Promoted { epoch, at });
-            return Ok(());
-        }
-        if promotion == Promotion::Planned {
-            let sources = self.up.get(region).map(|replica| self.sources(replica)).unwrap_or_default();
-            for (source, _) in sources {
-                if let Drained::NotYet { remaining } = self.drained(&source, region)? {
-                    let message =
-                        format!("{} changes of {source} are missing", remaining.unwrap_or_default());
-                    return self.refuse(ErrorKind::Conflict, region, message);
-                }
-            }
-        }
-        // The old one first: whoever is killed between the two leaves no writer, never two.
-        for (other, replica) in &mut self.up {
-            replica.state.writer = replica.state.writer.filter(|_| other == region);
-        }
-        self.settle()?;
-        self.replica(region)?.state.writer = Some(Promoted { epoch, at });
-        Ok(())
-    }
-
-    fn ensure(&self, dry_run: bool) -> Result<Vec<String>> {
-        let mut made = Vec::new();
-        let writes = |replica: &Replica| replica.state.writer.is_some();
-        let fresh = self.down.is_empty() && !self.up.values().any(writes);
-        for region in &self.terms.regions {
-            self.world.see_that_up(region, self.operation)?;
-            if self.up.contains_key(region) {
-                continue;
-            }
-            let writes =
-                self.terms.strategy == Strategy::ActiveActive || (fresh && *region == self.terms.preferred);
-            let role = if writes { "a replica that takes writes" } else { "a replica" };
-            if dry_run {
-                made.push(format!("would make {role} in {region}"));
-            } else {
-                let writer = writes.then_some(Promoted { epoch: Epoch(1), at: self.now });
-                Replica::create(&self.folder(region), writer)?;
-                made.push(format!("made {role} in {region}"));
-            }
-        }
-        Ok(made)
-    }
-}
-
-fn since(earlier: Timestamp, later: Timestamp) -> Duration {
-    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
-}
-
-fn version(stored: &Stored) -> Version {
-    Version(format!("{}-{}", stored.origin, stored.change.number))
-}
-
-fn item(stored: Stored) -> Option<Item> {
-    let version = version(&stored);
-    let Change { key, value, epoch, .. } = stored.change;
-    value.map(|value| Item { key, value: value.into(), epoch, version })
 }
 
 #[async_trait]
@@ -418,8 +144,9 @@ impl ReplicatedStore for FileStore {
 
     async fn ensure_replicated(&self, dry_run: bool) -> Result<Vec<String>> {
         if dry_run && !self.world.root.is_dir() {
-            let would = |region: &Region| format!("would make a replica in {region}");
-            return Ok(self.terms.regions.iter().map(would).collect());
+            let passive = self.terms.strategy == Strategy::ActivePassive;
+            let writes = |region: &Region| !passive || *region == self.terms.preferred;
+            return Ok(self.terms.regions.iter().map(|region| description(region, writes(region))).collect());
         }
         self.with("ensure replication", move |replicas| replicas.ensure(dry_run)).await
     }

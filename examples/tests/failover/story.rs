@@ -9,7 +9,7 @@ fn there_and_back_again_each_time_with_everything_in_its_place() {
     let world = World::empty();
     world.run("init --dry-run").code(0).says("would create the ledger demo/logs/ledger");
     assert!(!world.root().exists(), "a dry run makes nothing");
-    world.run("init").code(0).says("created the ledger").says("made a replica in us-west-2");
+    world.run("init").code(0).says("created the ledger").says("make a replica in us-west-2");
     world.run("init").code(0).says("the ledger is there, at epoch 1");
     world.run("ensure-replicated").code(0).says("every store is replicated");
     world.run("status").code(0).says("us-east-1 serves");

@@ -40,8 +40,6 @@ pub struct UnderWay {
     pub committed: bool,
     /// Whether it is being given up.
     pub aborting: bool,
-    /// What was journaled of it.
-    pub records: Vec<Record>,
     execution: Execution,
 }
 
@@ -118,7 +116,6 @@ impl Operator {
             aborting: execution.is_aborting(),
             running,
             plan,
-            records,
             execution,
         }))
     }

@@ -42,22 +42,6 @@ impl Operator {
         self.change_ledger(group, "give an order", add).await.map(|_| ())
     }
 
-    /// Takes an order back that nobody has taken. Whether it was still there.
-    ///
-    /// # Errors
-    /// The ledger cannot be read or changed.
-    pub async fn withdraw(&self, group: &GroupName, order: &Order) -> Result<bool> {
-        let mut found = false;
-        let remove = |ledger: &Ledger| {
-            let mut next = ledger.clone();
-            next.orders.retain(|other| other != order);
-            found = next.orders.len() < ledger.orders.len();
-            Ok(next)
-        };
-        self.change_ledger(group, "take an order back", remove).await?;
-        Ok(found)
-    }
-
     /// Notes that a person has looked at the last move: the cool-down ends. Needs nobody who holds the lease.
     ///
     /// # Errors

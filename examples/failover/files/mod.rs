@@ -4,8 +4,11 @@
 //! ```text
 //! mantissa-world/
 //!   lock                            whoever changes the world holds a lock on it
+//!   HOLD                            while this file is there, nothing is replicated
 //!   regions/us-east-1/DOWN          while this file is there, nothing in the region answers
+//!   regions/us-east-1/UNFIT         while this file is there, its checks call it unfit, and all else answers
 //!   regions/us-east-1/DEGRADED      while this file is there, its checks call it degraded
+//!   regions/us-east-1/NO-CAPACITY   while this file is there, it gets no more compute than it has
 //!   regions/us-east-1/stores/state/ one replica: its logs, its items, what it knows of the others
 //!   regions/us-east-1/scalers/workers.json
 //!   routers/traffic.json            what each region gets
@@ -49,10 +52,12 @@ use witness::Witness;
 const README: &str =
     "A world of mantissa-mr's `failover` example: regions, data, traffic and compute as files.
 
-Take a region down:       touch regions/us-east-1/DOWN
-Bring it back:            rm regions/us-east-1/DOWN
-Let it serve badly:       touch regions/us-east-1/DEGRADED
-Take the witness down:    touch witness/DOWN
+Take a region down:              touch regions/us-east-1/DOWN
+Bring it back:                   rm regions/us-east-1/DOWN
+Let its service fail, or ail:    touch regions/us-east-1/UNFIT, .../DEGRADED
+Give it no more compute:         touch regions/us-west-2/NO-CAPACITY
+Let replication stand still:     touch HOLD
+Take the witness down:           touch witness/DOWN
 
 All else can be read, and is better left alone.
 ";
@@ -144,7 +149,7 @@ impl Resources {
                         routers.push(FileRouter::new(world.clone(), deployment, resource, &mut known));
                     }
                     ("scalers", "file-scaler") => {
-                        scalers.push(FileScaler::new(world.clone(), resource, &mut known));
+                        scalers.push(FileScaler::new(world.clone(), deployment, resource, &mut known));
                     }
                     ("checks", "file-check") => checks.push(FileCheck::new(world.clone(), resource)),
                     _ => continue,
@@ -180,8 +185,13 @@ impl World {
         self.root.join("regions").join(region.as_str())
     }
 
+    /// Whether a region has this file.
+    fn says(&self, region: &Region, file: &str) -> bool {
+        self.region(region).join(file).exists()
+    }
+
     fn is_down(&self, region: &Region) -> bool {
-        self.region(region).join("DOWN").exists()
+        self.says(region, "DOWN")
     }
 
     /// Nothing in a region that is down answers.
@@ -224,6 +234,16 @@ async fn alone<T: Send + 'static>(
 fn remaining(since: jiff::Timestamp, span: Duration) -> Option<Duration> {
     let age = Duration::try_from(jiff::Timestamp::now().duration_since(since)).unwrap_or_default();
     span.checked_sub(age).filter(|left| !left.is_zero())
+}
+
+/// A call that names a region which the resource does not have.
+fn see_that_known(regions: &[Region], region: &Region, operation: &str) -> Result<()> {
+    if regions.contains(region) {
+        return Ok(());
+    }
+    let known: Vec<&str> = regions.iter().map(Region::as_str).collect();
+    let message = format!("it is not one of the regions ({})", known.join(", "));
+    Err(Error::new(ErrorKind::InvalidInput, operation, message).in_region(region))
 }
 
 /// What is wrong with a region's name in a setting.
