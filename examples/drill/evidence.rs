@@ -1,10 +1,10 @@
 //! What a run shows from outside: clients' writes, calls, and the records in the cells as plain JSON. The judge and the
 //! report rest on nothing else, and share no code with what they judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use mantissa_mr_core::call::{Call, Reply};
 use mantissa_mr_core::deployment::Strategy;
 use mantissa_mr_core::notify::{Notice, Severity};
@@ -30,8 +30,8 @@ pub(crate) struct Moved {
     pub(crate) ended: Option<(TrueTime, String)>,
     /// The terms under which it was carried out.
     pub(crate) terms: Vec<u64>,
-    /// The bound that the plan gives for what it loses, if it gives one.
-    pub(crate) loss_bound: Option<Duration>,
+    /// What the plan says of its loss: nothing that was accepted before this time, if it says anything.
+    pub(crate) loses_since: Option<TrueTime>,
 }
 
 /// A run, looked through.
@@ -145,7 +145,7 @@ fn moves(ledgers: &[(TrueTime, Option<Role>, LedgerView)], plans: &BTreeMap<Stri
                         began: *at,
                         ended: None,
                         terms: vec![term],
-                        loss_bound: loss_bound(&plan),
+                        loses_since: loses_since(&plan),
                     });
                 }
             }
@@ -159,27 +159,41 @@ fn moves(ledgers: &[(TrueTime, Option<Role>, LedgerView)], plans: &BTreeMap<Stri
     moves
 }
 
-fn loss_bound(plan: &Value) -> Option<Duration> {
+/// The bound of a plan's loss, counted back from when the plan was made. Whoever made it has a wall clock that is wrong by
+/// a fraction of a second.
+fn loses_since(plan: &Value) -> Option<TrueTime> {
     let bound = plan.pointer("/predicted/loss/estimated/at_most")?.as_str()?;
-    let bound: SignedDuration = bound.parse().ok()?;
-    bound.try_into().ok()
+    let bound: Duration = bound.parse::<SignedDuration>().ok()?.try_into().ok()?;
+    let made: Timestamp = plan.get("made")?.as_str()?.parse().ok()?;
+    let made: Duration = made.duration_since(TrueTime::START.wall()).try_into().ok()?;
+    Some((TrueTime::START + made).before(bound + Duration::from_millis(100)))
 }
 
-/// What no region that serves shows, by the last audit of each.
+/// What no region that serves shows, by the last audit of each; where one region serves also what a region lacked when
+/// it was admitted, although a later write to the same key may hide it by now.
 fn lost(history: &History) -> Vec<&Write> {
-    let mut missing: BTreeMap<&str, &[u32]> = BTreeMap::new();
+    let passive = history.deployment.spec().strategy == Strategy::ActivePassive;
+    let mut audited: BTreeMap<&str, &[u32]> = BTreeMap::new();
+    let mut numbers: BTreeSet<u32> = BTreeSet::new();
     for event in &history.events {
-        if let What::Audited { region, missing: found, .. } = &event.what {
-            missing.insert(region.as_str(), found);
+        match &event.what {
+            What::Audited { region, missing, .. } => {
+                audited.insert(region.as_str(), missing);
+            }
+            What::Admitted { missing, .. } if passive => numbers.extend(missing),
+            _ => {}
         }
     }
-    let mut numbers: Vec<u32> = missing.values().flat_map(|found| found.iter().copied()).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    let late = match history.deployment.spec().strategy {
-        Strategy::ActivePassive => history.ended,
-        Strategy::ActiveActive => history.ended.before(SETTLED),
-    };
+    numbers.extend(audited.values().flat_map(|missing| missing.iter()));
     let writes = numbers.into_iter().filter_map(|number| history.book.writes.get(number as usize));
-    writes.filter(|write| write.ended.is_some_and(|ended| ended <= late)).collect()
+    if passive {
+        return writes.collect();
+    }
+    // Where all regions serve, what came last to a key is what counts; and it needs a moment to arrive.
+    let settled = history.ended.before(SETTLED);
+    let overwritten = |write: &Write| {
+        let same = |other: &Write| (&other.store, other.key) == (&write.store, write.key);
+        history.book.writes.iter().any(|other| same(other) && other.applied > write.applied)
+    };
+    writes.filter(|write| write.ended.is_some_and(|ended| ended <= settled) && !overwritten(write)).collect()
 }

@@ -51,6 +51,12 @@ fn join(names: impl IntoIterator<Item = impl Into<String>>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
+/// Longer things than names.
+fn list(things: impl IntoIterator<Item = String>) -> String {
+    let things: Vec<String> = things.into_iter().collect();
+    if things.is_empty() { "none".to_owned() } else { things.join("; ") }
+}
+
 impl<'a> Judge<'a> {
     fn history(self) -> &'a History {
         self.0.history
@@ -71,6 +77,7 @@ impl<'a> Judge<'a> {
             Expect::LosesAtMost { seconds, before } => self.loses_at_most(seconds, at(before)),
             Expect::NoBreakOver(seconds) => self.no_break_over(Duration::from_secs(seconds)),
             Expect::Refuses { guard, from, until } => self.refuses(guard, at(from), at(until)),
+            Expect::Tells { text, from, until } => self.tells(text, at(from), at(until)),
             Expect::OrderRefused(number) => self.order_refused(number),
             Expect::TakeOvers(least) => self.take_overs(least),
             Expect::NothingTwice => self.nothing_twice(),
@@ -85,9 +92,9 @@ impl<'a> Judge<'a> {
             && moves.iter().zip(expected).all(|(seen, expected)| self.fits(seen, expected));
         let wanted = match expected {
             [] => "nothing moves".to_owned(),
-            some => join(some.iter().map(|expected| self.wanted(expected))),
+            some => list(some.iter().map(|expected| self.wanted(expected))),
         };
-        Finding::new(fits, wanted, join(moves.iter().map(seen)))
+        Finding::new(fits, wanted, list(moves.iter().map(seen)))
     }
 
     fn fits(self, seen: &Moved, expected: &ExpectedMove) -> bool {
@@ -109,7 +116,7 @@ impl<'a> Judge<'a> {
             Who::Others => "another region",
             Who::All => "any region",
         };
-        format!("a {kind} to {to} by {by}, begun from {} to {}", clock(at(*first)), clock(at(*last)))
+        format!("{kind} to {to} by {by}, begun from {} to {}", clock(at(*first)), clock(at(*last)))
     }
 
     fn serves(self, who: Who) -> Finding {
@@ -202,7 +209,14 @@ impl<'a> Judge<'a> {
         let told: Vec<&str> = self.0.told(from, until).collect();
         let right = told.iter().any(|text| refuses(text));
         let wanted = format!("from {} to {} people are told that {name} refuses", clock(from), clock(until));
-        Finding::new(right, wanted, join(told.into_iter().map(str::to_owned)))
+        Finding::new(right, wanted, join(told))
+    }
+
+    fn tells(self, text: &str, from: TrueTime, until: TrueTime) -> Finding {
+        let told: Vec<&str> = self.0.told(from, until).collect();
+        let right = told.iter().any(|notice| notice.contains(text));
+        let wanted = format!("from {} to {} people are told: {text}", clock(from), clock(until));
+        Finding::new(right, wanted, join(told))
     }
 
     fn order_refused(self, number: usize) -> Finding {
@@ -283,9 +297,9 @@ impl<'a> Judge<'a> {
 
     fn rest(self) -> Finding {
         let open = self.0.moves.iter().filter(|moved| moved.ended.is_none());
-        let open = join(open.map(|moved| moved.id.clone()));
+        let open: Vec<&str> = open.map(|moved| moved.id.as_str()).collect();
         let running = self.0.last().and_then(|ledger| ledger.execution.as_ref());
-        Finding::new(open == "none" && running.is_none(), "no move is left unfinished", open)
+        Finding::new(open.is_empty() && running.is_none(), "no move is left unfinished", join(open))
     }
 
     /// Active-passive: what a planned move's target lacks when it is admitted was lost before.
@@ -304,17 +318,15 @@ impl<'a> Judge<'a> {
         Finding::new(worse == 0, "a planned move loses nothing", format!("{worse} writes lost by one"))
     }
 
-    /// What a failover loses is within the bound that its plan gave, counted from when it was made.
+    /// What a move loses is within the bound that its plan gave.
     fn within_bound(self) -> Finding {
         let mut beyond = 0;
         let mut seen = Vec::new();
         for moved in &self.0.moves {
-            let (Some(bound), Some(from)) = (moved.loss_bound, &moved.from) else { continue };
-            // The plan was made a moment before the ledger began it: a second is ample.
-            let first = moved.began.before(bound + Duration::from_secs(1));
+            let (Some(since), Some(from)) = (moved.loses_since, &moved.from) else { continue };
             let theirs = self.0.lost.iter().filter(|write| write.region.as_str() == from);
-            beyond += theirs.filter(|write| write.applied.is_none_or(|at| at < first)).count();
-            seen.push(format!("{} at most {:.1} s", moved.kind, bound.as_secs_f64()));
+            beyond += theirs.filter(|write| write.applied.is_none_or(|at| at < since)).count();
+            seen.push(format!("{} since {} at most", moved.kind, clock(since)));
         }
         let seen = format!("{beyond} writes beyond it; bounds: {}", join(seen));
         Finding::new(beyond == 0, "a loss is within the bound that the plan gave", seen)
@@ -329,5 +341,5 @@ fn seen(moved: &Moved) -> String {
         Some((at, outcome)) => format!("{outcome} at {}", clock(*at)),
         None => "not ended".to_owned(),
     };
-    format!("a {kind}{from} to {to} by {by}, begun at {}, {end}", clock(*began))
+    format!("{kind}{from} to {to} by {by}, begun at {}, {end}", clock(*began))
 }

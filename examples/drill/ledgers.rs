@@ -81,7 +81,7 @@ pub(crate) fn read(cell: &CellName, value: &[u8]) -> Option<LedgerView> {
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     sealed: bool,
-    proposed: bool,
+    proposed: Vec<String>,
     promoted: bool,
     ended: Vec<String>,
 }
@@ -94,9 +94,11 @@ impl Marks {
             self.sealed = true;
             reached.push(Mark::Sealed);
         }
-        if !self.proposed && ledger.proposal.is_some() {
-            self.proposed = true;
-            reached.push(Mark::Proposed);
+        if let Some(proposal) = &ledger.proposal
+            && !self.proposed.contains(&proposal.plan)
+        {
+            self.proposed.push(proposal.plan.clone());
+            reached.push(Mark::Proposed(self.proposed.len()));
         }
         if let Some(ended) = &ledger.ended
             && !self.ended.contains(&ended.id)
@@ -105,6 +107,11 @@ impl Marks {
             reached.push(Mark::Ended(self.ended.len()));
         }
         reached
+    }
+
+    /// The hash of the plan that was proposed last, whether it still is or not.
+    pub(crate) fn last_proposal(&self) -> Option<&str> {
+        self.proposed.last().map(String::as_str)
     }
 
     /// What a call has reached.

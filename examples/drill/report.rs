@@ -5,6 +5,7 @@ use std::time::Duration;
 use mantissa_mr_core::plan::{Move, PhaseTime};
 use mantissa_mr_core::report::Report;
 use mantissa_mr_core::sim::{Fate, Fault, History, RegionState, TrueTime, What};
+use mantissa_mr_core::state::Phase;
 use serde::Serialize;
 
 use super::evidence::{Evidence, Moved};
@@ -40,8 +41,9 @@ struct MoveReport<'a> {
     /// For a move that a fault called for.
     #[serde(skip_serializing_if = "Option::is_none")]
     detection: Option<Spans>,
-    /// The longest time without an acknowledged write around it.
-    service: Spans,
+    /// Where one region serves: the longest time without an acknowledged write; predicted is the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<Spans>,
     loss: Loss,
 }
 
@@ -135,21 +137,16 @@ impl<'a> MoveReport<'a> {
     fn new(evidence: &Evidence<'_>, moved: &Moved, ended: TrueTime, report: &'a Report) -> Self {
         let history = evidence.history;
         let fault = outage(history, moved);
-        let to_service = report.phases.values().filter_map(|phase| {
-            // Where the gates are open and the traffic is, clients are served.
-            let last = phase.predicted.end;
-            (last <= served_after(report)).then_some(last)
-        });
-        let to_service = to_service.max().unwrap_or_default();
         let detects = detection(history);
         let detection = fault.map(|fault| Spans {
             predicted: detects.as_secs_f64(),
             measured: moved.began.since(fault).as_secs_f64(),
         });
         let from = fault.unwrap_or(moved.began);
-        let predicted = if fault.is_some() { detects + to_service } else { to_service };
-        let service =
-            Spans { predicted: predicted.as_secs_f64(), measured: longest_break(evidence, from, ended) };
+        let service = out_of_service(report, fault.map(|_| detects)).map(|predicted| Spans {
+            predicted: predicted.as_secs_f64(),
+            measured: longest_break(evidence, from, ended),
+        });
         Self {
             ended,
             to: moved.to.clone(),
@@ -190,7 +187,9 @@ impl<'a> MoveReport<'a> {
             format!("{name:<40} {predicted:>17.1}   {measured:>17.1}")
         };
         rows.push(total("  in all", report.predicted.as_secs_f64(), report.measured.as_secs_f64()));
-        rows.push(total("  clients without service", service.predicted, service.measured));
+        if let Some(Spans { predicted, measured }) = service {
+            rows.push(total("  clients without service, at most", *predicted, *measured));
+        }
         let measured = match loss.writes {
             0 => "no write".to_owned(),
             1 => format!("1 write, from the last {:.1} s", loss.reaches_back),
@@ -225,14 +224,17 @@ fn detection(history: &History) -> Duration {
     policy.interval * policy.failures + policy.probe_deadline + hold
 }
 
-/// When clients are served again, as predicted: the gates are open and the traffic was sent there.
-fn served_after(report: &Report) -> Duration {
-    use mantissa_mr_core::state::Phase;
-    let end = |phase| report.phases.get(&phase).map_or(Duration::ZERO, |times| times.predicted.end);
+/// For how long the last client is without service at most: from the fault, or from the begin of the seal, until all have
+/// followed. Where all regions serve, the others go on: none.
+fn out_of_service(report: &Report, detection: Option<Duration>) -> Option<Duration> {
+    let predicted = |phase| report.phases.get(&phase).map(|times| times.predicted);
+    let followed = predicted(Phase::Converge)?.end;
     match report.kind {
-        // The others go on serving; what leaves gets no more traffic.
-        Move::Evacuate | Move::Rejoin => Duration::ZERO,
-        _ => end(Phase::Open).max(end(Phase::Shift)),
+        Move::Evacuate | Move::Rejoin => None,
+        _ => match detection {
+            Some(detection) => Some(detection + followed),
+            None => Some(followed.saturating_sub(predicted(Phase::Seal)?.begin)),
+        },
     }
 }
 
@@ -281,7 +283,7 @@ impl Writes {
         vec![
             format!("Clients tried {} writes:", self.tried),
             row(self.acknowledged, "acknowledged", ""),
-            row(self.lost, "of them lost", "no region that serves has them in the end"),
+            row(self.lost, "of them lost", "the region that took over did not have them"),
             row(self.refused, "refused", "by a gate that was shut; nothing was written"),
             row(self.failed, "failed", "nothing was written: no capacity, or the store said no"),
             row(self.unknown, "unknown", "no answer in time: they may have been written"),

@@ -61,8 +61,8 @@ pub(crate) enum Mark {
     Sealed,
     /// A promotion is on its way to a store.
     PromotionSent,
-    /// The ledger holds a proposal.
-    Proposed,
+    /// The ledger holds a proposal, for this many times in all.
+    Proposed(usize),
     /// This many moves have ended.
     Ended(usize),
 }
@@ -89,7 +89,7 @@ pub(crate) enum Do {
     CrashLeader(u64),
     /// A person wants a move, and passes these guards over.
     Order(Move, &'static [Guard]),
-    /// A person approves what is proposed.
+    /// A person approves what was proposed last.
     Approve,
     /// A person has looked at the last move.
     Acknowledge,
@@ -113,6 +113,8 @@ pub(crate) enum Expect {
     NoBreakOver(u64),
     /// Between two times people are told, loudly, that this guard refuses.
     Refuses { guard: Guard, from: u64, until: u64 },
+    /// Between two times people are told this, loudly.
+    Tells { text: &'static str, from: u64, until: u64 },
     /// A person's order of this number (from one) changes nothing.
     OrderRefused(usize),
     /// The lease is taken over at least so often while a move is under way.

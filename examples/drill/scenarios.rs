@@ -1,8 +1,9 @@
 //! The scenarios. Everything in here is data: who judges a run reads it, and nothing of the library does.
 //!
 //! Where a number is a limit, it is what the deployment's own policy adds up to: three failed probes ten seconds apart
-//! and a minute's hold before a region counts as lost (about 95 s), 20.4 s until every gate has shut, at most 8 s for a
-//! promotion; a gate trusts the ledger for 15 s.
+//! and a minute's hold before a region counts as lost (95 s, and up to 20 s more until all ballots are read), 20.4 s until
+//! every gate has shut, at most 8 s for a promotion, at most 70 s until the last client follows; a gate trusts the ledger
+//! for 15 s.
 
 use mantissa_mr_core::deployment::{Automatic, DeploymentSpec, Strategy};
 use mantissa_mr_core::guard::Guard;
@@ -49,7 +50,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Expect::OrderRefused(1),
             Expect::Serves(Preferred),
             Expect::LosesAtMost { seconds: 5, before: 60 },
-            Expect::NoBreakOver(150),
+            Expect::NoBreakOver(240),
         ],
     },
     Scenario {
@@ -65,7 +66,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Expect::Moves(&[failover((120, 180))]),
             Expect::Serves(Others),
             Expect::LosesNothing,
-            Expect::NoBreakOver(150),
+            Expect::NoBreakOver(240),
         ],
     },
     Scenario {
@@ -121,7 +122,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ends: 600,
         expects: &[
             Expect::Refuses { guard: Guard::Capacity, from: 120, until: 180 },
-            Expect::Moves(&[failover((360, 390))]),
+            Expect::Moves(&[failover((380, 420))]),
             Expect::Serves(Others),
             Expect::LosesAtMost { seconds: 5, before: 60 },
         ],
@@ -145,25 +146,30 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Expect::NothingTwice,
             Expect::Serves(Others),
             Expect::LosesAtMost { seconds: 5, before: 60 },
-            Expect::NoBreakOver(300),
+            Expect::NoBreakOver(360),
         ],
     },
     Scenario {
         name: "witness-loss",
         story: "The witness, which holds the ledger, is gone for good; two minutes later the active region dies too.",
-        right: "Move nothing: without the ledger nobody knows who may serve. The gates shut within the trust, and \
-                stay shut.",
+        right: "Move nothing, and say so: without the ledger nobody knows who may serve. The gates shut within the \
+                trust, and stay shut.",
         strategy: Strategy::ActivePassive,
         tweak: PLAIN,
         script: &[(At(60), Do::Witness(false)), (At(180), Do::Region(Preferred, RegionState::Dark))],
         ends: 480,
-        expects: &[Expect::Moves(&[]), Expect::ShutFrom(76), Expect::LosesNothing],
+        expects: &[
+            Expect::Moves(&[]),
+            Expect::ShutFrom(76),
+            Expect::Tells { text: "no answer from the ledger", from: 60, until: 120 },
+            Expect::LosesNothing,
+        ],
     },
     Scenario {
         name: "graceful-switchover",
         story: "Nothing is wrong: a person moves the group to another region, and later back.",
         right: "Bring the capacity up first, then shut the gates, prove that every write has arrived, and open. Lose \
-                nothing, and refuse writes for less than a minute.",
+                nothing, and be without service for less than two minutes.",
         strategy: Strategy::ActivePassive,
         tweak: PLAIN,
         script: &[
@@ -178,7 +184,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ]),
             Expect::Serves(Preferred),
             Expect::LosesNothing,
-            Expect::NoBreakOver(60),
+            Expect::NoBreakOver(120),
         ],
     },
     Scenario {
@@ -213,11 +219,33 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         tweak: |spec| spec.policy.automatic = Automatic::Propose,
         script: &[
             (At(60), Do::Region(Preferred, RegionState::Dark)),
-            (After(Mark::Proposed, 120), Do::Approve),
+            (After(Mark::Proposed(1), 120), Do::Approve),
         ],
         ends: 480,
         expects: &[
             Expect::Moves(&[failover((260, 300))]),
+            Expect::Serves(Others),
+            Expect::LosesAtMost { seconds: 5, before: 60 },
+        ],
+    },
+    Scenario {
+        name: "stale-approval",
+        story: "The active region dies, and a person decides; but before that the other regions lose their quota.",
+        right: "Take the proposal back as soon as a guard refuses, and do not begin it although a person approves it. \
+                Propose anew when the quota is there, and carry that out once it is approved.",
+        strategy: Strategy::ActivePassive,
+        tweak: |spec| spec.policy.automatic = Automatic::Propose,
+        script: &[
+            (At(60), Do::Region(Preferred, RegionState::Dark)),
+            (At(240), Do::Quota(Others, 40)),
+            (At(300), Do::Approve),
+            (At(360), Do::Quota(Others, 200)),
+            (After(Mark::Proposed(2), 60), Do::Approve),
+        ],
+        ends: 660,
+        expects: &[
+            Expect::Refuses { guard: Guard::Capacity, from: 240, until: 280 },
+            Expect::Moves(&[failover((420, 480))]),
             Expect::Serves(Others),
             Expect::LosesAtMost { seconds: 5, before: 60 },
         ],

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use mantissa_mr_core::clock::Moment;
 use mantissa_mr_core::controller::{Happening, News};
-use mantissa_mr_core::deployment::Deployment;
+use mantissa_mr_core::deployment::{Deployment, Strategy};
 use mantissa_mr_core::guard::{Guard, Override, Waiver};
 use mantissa_mr_core::ledger::{Order, OrderKind};
 use mantissa_mr_core::name::{GroupName, Region};
@@ -13,8 +13,8 @@ use mantissa_mr_core::plan::{Move, MoveRequest, PlanHash};
 use mantissa_mr_core::problem::Problems;
 use mantissa_mr_core::report::Report;
 use mantissa_mr_core::sim::{
-    self, Cast, Fault, History, Place, ProcessId, Random, Settings, SimClock, Simulation, Spread, Traffic,
-    TrueTime, What,
+    self, Cast, Fault, History, Place, ProcessId, Random, RegionState, Settings, SimClock, Simulation,
+    Spread, Traffic, TrueTime, What,
 };
 
 use super::ledgers::{LedgerView, Marks, read};
@@ -22,7 +22,7 @@ use super::person::person;
 use super::scenario::{Do, Mark, Scenario, When, Who};
 use super::timeline::{Kind, Line, Timeline};
 
-/// How busy the group is: about eight writes a second.
+/// How busy the group is: about eight writes a second; where all regions serve, in each.
 const TRAFFIC: Traffic = Traffic { clients: 8, every: Spread::millis(500, 1_500), ..Traffic::CALM };
 
 /// A run of a scenario.
@@ -65,7 +65,10 @@ impl Stage {
         sim::set(&mut spec, "ordered", "promotion", vec!["2s", "8s"]);
         (scenario.tweak)(&mut spec);
         let deployment = Deployment::new(spec)?;
-        let settings = Settings { traffic: TRAFFIC, ..Settings::CALM };
+        let busy =
+            if scenario.strategy == Strategy::ActiveActive { u32::try_from(regions).unwrap_or(1) } else { 1 };
+        let traffic = Traffic { clients: TRAFFIC.clients * busy, ..TRAFFIC };
+        let settings = Settings { traffic, ..Settings::CALM };
         let mut simulation = Simulation::new(&deployment, seed, settings)?;
         simulation.init_ledgers();
         let cast = Cast::new(&simulation);
@@ -204,6 +207,8 @@ impl Stage {
             Do::CrashLeader(seconds) => self.crash_leader(Duration::from_secs(seconds)),
             world => {
                 let now = self.simulation.now();
+                let text = self.describe(world);
+                self.lines.push(Line::new(now, Kind::World, "WORLD", text));
                 for fault in self.faults(world) {
                     self.simulation.schedule(now, fault);
                 }
@@ -240,6 +245,36 @@ impl Stage {
             }
             Do::Witness(up) => vec![Fault::Witness { up }],
             Do::CrashLeader(_) | Do::Order(..) | Do::Approve | Do::Acknowledge => Vec::new(),
+        }
+    }
+
+    /// What happens to the world, in words.
+    fn describe(&self, what: Do) -> String {
+        let names = |who| self.regions(who).iter().map(Region::as_str).collect::<Vec<_>>().join(", ");
+        match what {
+            Do::Region(who, RegionState::Up) => format!("{} works again", names(who)),
+            Do::Region(who, RegionState::Degraded) => format!("{} is slow", names(who)),
+            Do::Region(who, RegionState::Dark) => format!("{} dies: it answers nobody", names(who)),
+            Do::Region(who, RegionState::Failing) => format!("{} fails every request", names(who)),
+            Do::Region(who, RegionState::Returning) => {
+                format!("{} comes back, and brings its data up to date", names(who))
+            }
+            Do::Deaf(who) => {
+                format!("no message from the others, or from the witness, reaches {} any more", names(who))
+            }
+            Do::Hears(who) => format!("messages reach {} again", names(who)),
+            Do::Flap(who, 0) => format!("checks of {} pass all the time again", names(who)),
+            Do::Flap(who, turn) => {
+                format!("checks of {} fail for {turn} s and pass for {turn} s, in turns", names(who))
+            }
+            Do::LooksUnfit(who, true) => format!("every check of {} fails, whatever it does", names(who)),
+            Do::LooksUnfit(who, false) => format!("checks of {} say what is so again", names(who)),
+            Do::Replication(false) => "replication stands still".to_owned(),
+            Do::Replication(true) => "replication goes on".to_owned(),
+            Do::Quota(who, quota) => format!("{} may have {quota} instances, no more", names(who)),
+            Do::Witness(false) => "the witness is gone, and the ledger with it".to_owned(),
+            Do::Witness(true) => "the witness answers again".to_owned(),
+            Do::CrashLeader(_) | Do::Order(..) | Do::Approve | Do::Acknowledge => String::new(),
         }
     }
 
@@ -298,8 +333,8 @@ impl Stage {
     }
 
     fn approve(&mut self) {
-        let proposed = self.ledger.proposal.as_ref().and_then(|it| PlanHash::try_from(it.plan.clone()).ok());
-        if let Some(plan) = proposed {
+        let hash = self.marks.last_proposal().and_then(|hash| PlanHash::try_from(hash.to_owned()).ok());
+        if let Some(plan) = hash {
             self.petition(OrderKind::Approve(plan), "it is the right thing to do");
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mantissa_mr_core::check::Fitness;
 use mantissa_mr_core::controller::Happening;
 use mantissa_mr_core::deployment::Deployment;
+use mantissa_mr_core::detect::{Tally, Verdict};
 use mantissa_mr_core::guard::{GuardAnswer, GuardVerdict};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
@@ -89,7 +90,9 @@ struct Served {
 #[derive(Debug)]
 pub(crate) struct Timeline {
     regions: Vec<Region>,
-    gates: BTreeMap<ProcessId, Option<Epoch>>,
+    group: String,
+    /// The open ones: where, under which epoch, and until when at most.
+    gates: BTreeMap<ProcessId, (String, Epoch, TrueTime)>,
     verdicts: BTreeMap<Region, (Fitness, bool)>,
     sealed: Vec<String>,
     active: Vec<String>,
@@ -100,12 +103,15 @@ pub(crate) struct Timeline {
     acknowledged: u64,
     refused: u64,
     progress: Option<Progress>,
+    /// Why, as it was last said.
+    said: String,
 }
 
 impl Timeline {
     pub(crate) fn new(deployment: &Deployment) -> Self {
         Self {
             regions: deployment.regions().cloned().collect(),
+            group: deployment.spec().groups.first().map(|group| group.name.to_string()).unwrap_or_default(),
             gates: BTreeMap::new(),
             verdicts: BTreeMap::new(),
             sealed: Vec::new(),
@@ -117,6 +123,7 @@ impl Timeline {
             acknowledged: 0,
             refused: 0,
             progress: None,
+            said: String::new(),
         }
     }
 
@@ -151,13 +158,15 @@ impl Timeline {
                 again.then(|| Line::new(event.at, Kind::World, "WORLD", text))
             }
             What::Gate { process, open } => {
-                let now = open.map(|(epoch, _)| epoch);
-                let before = self.gates.insert(*process, now).flatten();
-                let region = place(&info(*process)?.place);
-                match now {
+                let region = place(&info(*process)?.place).to_owned();
+                let before = self.gates.remove(process).map(|(_, epoch, _)| epoch);
+                if let Some((epoch, until)) = open {
+                    self.gates.insert(*process, (region.clone(), *epoch, *until));
+                }
+                match open.map(|(epoch, _)| epoch) {
                     now if now == before => None,
-                    Some(epoch) => line(region, Kind::Gate, format!("its gate opens under epoch {epoch}")),
-                    None => line(region, Kind::Gate, "its gate shuts".into()),
+                    Some(epoch) => line(&region, Kind::Gate, format!("its gate opens under epoch {epoch}")),
+                    None => line(&region, Kind::Gate, "its gate shuts".into()),
                 }
             }
             What::Admitted { region, epoch, missing, .. } => {
@@ -185,16 +194,25 @@ impl Timeline {
 
     /// An actor of the library had something to say; `leads` says whether it acts for the group.
     pub(crate) fn news(&mut self, at: TrueTime, actor: &str, leads: bool, what: &Happening) -> Vec<Line> {
-        let who = short(actor);
+        let who = short(actor, &self.group);
         let line = |text: String| Line::new(at, Kind::Library, &*who, text);
         match what {
             Happening::Verdict(region, verdict) if leads => {
                 let now = (verdict.fitness, verdict.confirmed);
                 let before = self.verdicts.insert(region.clone(), now);
                 let first = before.is_none() && verdict.fitness != Fitness::Unfit;
-                if first || before == Some(now) { Vec::new() } else { vec![line(verdict.to_string())] }
+                if first || before == Some(now) {
+                    return Vec::new();
+                }
+                self.said = verdict.to_string();
+                vec![line(judged(verdict))]
             }
-            Happening::State { from, to, why } => vec![line(format!("{from} -> {to}: {why}"))],
+            // What the last line says is not said again.
+            Happening::State { from, to, why } if self.said == *why => vec![line(format!("{from} -> {to}"))],
+            Happening::State { from, to, why } => {
+                self.said.clone_from(why);
+                vec![line(format!("{from} -> {to}: {why}"))]
+            }
             Happening::TookLease(term) => vec![line(format!("acts for the group now, at term {term}"))],
             Happening::LostLease(why) => vec![line(format!("acts no more: {why}"))],
             Happening::Planned(plan) => {
@@ -209,9 +227,10 @@ impl Timeline {
                 }
                 vec![line(format!("{step}: {how}"))]
             }
-            Happening::Ended(_, report) => {
+            // The state says it.
+            Happening::Ended(..) => {
                 self.progress = None;
-                vec![line(report.summary())]
+                Vec::new()
             }
             Happening::Trouble(text) => vec![line(text.clone())],
             Happening::Verdict(..) => Vec::new(),
@@ -238,6 +257,14 @@ impl Timeline {
                 (Fate::Refused, _) => self.refused += 1,
                 _ => {}
             }
+        }
+        // A region that died says nothing of its gate; what it was trusted for has run out all the same.
+        let (open, shut) =
+            std::mem::take(&mut self.gates).into_iter().partition(|(_, (_, _, until))| *until > now);
+        self.gates = open;
+        let shut: BTreeMap<ProcessId, (String, Epoch, TrueTime)> = shut;
+        for (region, _, _) in shut.into_values() {
+            lines.push(Line::new(now, Kind::Gate, region, "its gate is shut: its trust has run out"));
         }
         let text = |last| format!("nothing was acknowledged by it since {}", clock(last));
         for (region, served) in &mut self.served {
@@ -280,19 +307,42 @@ fn place(place: &Place) -> &str {
 }
 
 /// An actor by where it is: `controller-logs-west.1` is west's.
-fn short(actor: &str) -> String {
-    let life = actor.rsplit_once('.').map_or(actor, |(name, _)| name);
-    match life.strip_prefix("controller-logs-") {
+fn short(actor: &str, group: &str) -> String {
+    let name = actor.rsplit_once('.').map_or(actor, |(name, _)| name);
+    let place = name.strip_prefix("controller-").and_then(|name| name.strip_prefix(group));
+    match place.and_then(|place| place.strip_prefix('-')) {
         Some(place) => place.to_owned(),
-        None if life.starts_with("person-") => "person".to_owned(),
-        None => life.to_owned(),
+        None if name.starts_with("person-") => "person".to_owned(),
+        None => name.to_owned(),
+    }
+}
+
+fn judged(verdict: &Verdict) -> String {
+    let Verdict { region, fitness, confirmed, tally, lasted, .. } = verdict;
+    let all = verdict.votes.len();
+    match (fitness, confirmed) {
+        (Fitness::Unfit, false) => {
+            format!("calls {region} unfit: {} of {all} vantages see it fail; the hold begins", tally.unfit)
+        }
+        (Fitness::Unfit, true) => {
+            format!("calls {region} unfit, confirmed: it has failed for {} s", lasted.as_secs())
+        }
+        (Fitness::Unknown, _) => {
+            let Tally { fit, degraded, unfit, silent, .. } = tally;
+            format!(
+                "cannot tell how {region} is: to {unfit} vantages it fails, to {degraded} it is degraded, to \
+                 {fit} fit, {silent} are silent"
+            )
+        }
+        (Fitness::Fit, _) => format!("calls {region} fit: {} of {all} vantages do", tally.fit),
+        (Fitness::Degraded, _) => format!("calls {region} degraded: it works badly, or not for all"),
     }
 }
 
 fn planned(plan: &Plan) -> String {
     let from = plan.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
     format!(
-        "plans a {}{from} to {} in {} steps: predicted {:.1} s, loss: {}",
+        "plans: {}{from} to {} in {} steps; predicted {:.1} s, loss: {}",
         plan.kind,
         plan.to,
         plan.steps.len(),

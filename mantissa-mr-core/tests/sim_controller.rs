@@ -1,9 +1,14 @@
 //! The library's own gates and controllers in the simulated world.
 
-use mantissa_mr_core::controller::{Happening, News};
+use std::sync::Arc;
+
+use mantissa_mr_core::call::{Call, Input, Machine, Output, Reply, Request};
+use mantissa_mr_core::cell::{Cell, CellVersion, StoreOutcome};
+use mantissa_mr_core::clock::{Moment, Now};
+use mantissa_mr_core::controller::{Controller, ControllerSettings, Happening, Mandate, News};
 use mantissa_mr_core::deployment::{Automatic, Deployment, DeploymentSpec, Strategy};
-use mantissa_mr_core::ledger::{GroupCells, Ledger};
-use mantissa_mr_core::name::{Region, ResourceName};
+use mantissa_mr_core::ledger::{GroupCells, Ledger, Token};
+use mantissa_mr_core::name::{ActorId, Region, ResourceName};
 use mantissa_mr_core::notify::Severity;
 use mantissa_mr_core::sim::{
     self, Cast, Fault, ProcessId, RegionState, Settings, SimClock, Simulation, TrueTime, oracle,
@@ -125,6 +130,53 @@ fn the_lease_is_taken_from_outside_the_region_that_serves_where_somebody_is_ther
     let (simulation, _) = run(|_| {}, &[], 60);
     let holder = ledger(&simulation).lease.holder.unwrap();
     assert!(!holder.as_str().contains("east"), "{holder}");
+}
+
+#[test]
+fn who_took_the_lease_does_not_lose_it_to_an_older_answer() {
+    // A question that was open when the lease was taken is answered after that, with what was there before.
+    let deployment = Arc::new(sim::deployment(2, Strategy::ActivePassive).unwrap());
+    let group = deployment.spec().groups[0].name.clone();
+    let mut controller = Controller::new(ControllerSettings {
+        deployment: deployment.clone(),
+        group: group.clone(),
+        actor: ActorId::new("me").unwrap(),
+        vantage: None,
+        local_region: None,
+        mandate: Mandate::Watch,
+        catalog: Default::default(),
+        seed: 1,
+    })
+    .unwrap();
+    let free = Ledger::init(&deployment, &group, Token("init".into()));
+    let version = CellVersion("1".into());
+    let loaded = || Reply::Load(Ok(Some(Cell { version: version.clone(), value: free.encode() })));
+    let mut step = |seconds: u64, input: Input| {
+        let moment = Moment::from_nanos(seconds * 1_000_000_000);
+        controller.step(Now { moment, wall: TrueTime::from_secs(seconds).wall() }, input)
+    };
+    let of_ledger = |outputs: &[Output], stores: bool| {
+        outputs.iter().find_map(|output| match output {
+            Output::Call(Request { id, call: Call::Load { cell }, .. }) if !stores => {
+                cell.as_str().ends_with("/ledger").then_some(*id)
+            }
+            Output::Call(Request { id, call: Call::Store { cell, .. }, .. }) if stores => {
+                cell.as_str().ends_with("/ledger").then_some(*id)
+            }
+            _ => None,
+        })
+    };
+    let first = of_ledger(&step(0, Input::Wake), false).unwrap();
+    step(0, Input::Reply { id: first, reply: loaded() });
+    // The next question is due, and the lease is free for long enough: both go out.
+    let outputs = step(3, Input::Wake);
+    let (question, swap) = (of_ledger(&outputs, false).unwrap(), of_ledger(&outputs, true).unwrap());
+    let applied = StoreOutcome::Applied { version: CellVersion("2".into()) };
+    step(3, Input::Reply { id: swap, reply: Reply::Store(Ok(applied)) });
+    step(3, Input::Reply { id: question, reply: loaded() });
+    let news = controller.take_news();
+    assert!(news.iter().any(|news| matches!(news.what, Happening::TookLease(_))), "{news:?}");
+    assert!(!news.iter().any(|news| matches!(news.what, Happening::LostLease(_))), "{news:?}");
 }
 
 #[test]

@@ -377,6 +377,8 @@ impl Controller {
                     };
                     let call = swap.begin();
                     self.view.swap = Some((swap, purpose, next));
+                    // What an open question finds may be older than what the swap makes of it: it says nothing new.
+                    self.calls.retain(|_, tag| *tag != Tag::LedgerLoad);
                     let deadline = self.timing().call_deadline;
                     self.call(Tag::LedgerSwap, call, deadline);
                     return;
