@@ -48,7 +48,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let item = |epoch| PutItem { key: key.clone(), value: b"paid".to_vec(), epoch: Some(epoch) };
         match gate.write(|epoch| store.put(&east, item(epoch), Precondition::None)).await {
             Ok(_) => println!("{key}: acknowledged"),
-            Err(WriteError::Shut(shut)) => println!("{key}: refused, served now by {:?}", shut.active_regions()),
+            Err(WriteError::Shut(shut)) => {
+                println!("{key}: refused, served now by {:?}", shut.active_regions())
+            }
             Err(WriteError::Failed(error)) => println!("{key}: {error}"),
             Err(WriteError::Unknown(why)) => println!("{key}: {why}"),
         }

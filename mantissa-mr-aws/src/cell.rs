@@ -22,7 +22,7 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription,
 };
 use mantissa_mr_core::cell::{
-    Cell, CellDurability, CellName, CellStore, CellVersion, Expected, StoreOutcome,
+    Cell, CellDurability, CellName, CellStore, CellVersion, Expected, StoreOutcome, check_value,
 };
 use mantissa_mr_core::error::{Effect, ErrorKind, Result};
 use mantissa_mr_core::name::Region;
@@ -34,8 +34,6 @@ use crate::table;
 const KEY: &str = "pk";
 const VALUE: &str = "value";
 const VERSION: &str = "version";
-/// The service's limit for an item, less than what its names and the version take.
-const VALUE_MAX: usize = 400 * 1024 - 512;
 
 /// Cells in a DynamoDB table of one region.
 pub struct DynamoDbCells {
@@ -174,10 +172,7 @@ impl CellStore for DynamoDbCells {
 
     async fn store(&self, name: &CellName, expected: &Expected, value: &[u8]) -> Result<StoreOutcome> {
         let call = Call::change("PutItem", name.as_str(), &self.region);
-        if value.len() + name.as_str().len() > VALUE_MAX {
-            let message = format!("{} bytes do not fit into an item of DynamoDB", value.len());
-            return Err(call.error(ErrorKind::Quota, message));
-        }
+        check_value(name, value)?;
         self.verify().await?;
         let version = version_after(expected);
         let mut request = self

@@ -20,6 +20,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How often a read in a long run is tried.
 const READ_ATTEMPTS: u32 = 4;
 
+/// Where Route 53's one endpoint is, and its control plane.
+pub(crate) const ROUTE53_REGION: &str = "us-east-1";
+
 /// The clients of one region.
 #[derive(Clone, Debug)]
 pub(crate) struct RegionClients {
@@ -39,7 +42,7 @@ pub(crate) struct RegionClients {
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
     regions: BTreeMap<Region, RegionClients>,
-    /// Route 53 has one endpoint for all regions.
+    /// Route 53.
     pub(crate) route53: aws_sdk_route53::Client,
 }
 
@@ -54,7 +57,8 @@ impl Clients {
         let base = base(config, deadline);
         let regions =
             regions.into_iter().map(|region| (region.clone(), RegionClients::new(&base, region, deadline)));
-        Self { regions: regions.collect(), route53: aws_sdk_route53::Client::new(&base) }
+        let global = base.to_builder().region(aws_config::Region::from_static(ROUTE53_REGION)).build();
+        Self { regions: regions.collect(), route53: aws_sdk_route53::Client::new(&global) }
     }
 
     /// The clients of a region; none for a region that [`Clients::new`] was not told of.

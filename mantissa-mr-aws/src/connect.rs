@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use mantissa_mr_core::backend::Backend;
 use mantissa_mr_core::cell::CellStore;
 use mantissa_mr_core::check::Check;
 use mantissa_mr_core::compute::ComputeScaler;
@@ -51,6 +52,16 @@ pub struct Connected {
 }
 
 impl Connected {
+    /// All of it as the core takes it, without hooks and notifiers.
+    pub fn backend(&self) -> Backend {
+        let mut backend = Backend::new(self.cells.clone());
+        backend.stores.clone_from(&self.stores);
+        backend.routers.clone_from(&self.routers);
+        backend.scalers.clone_from(&self.scalers);
+        backend.checks.clone_from(&self.checks);
+        backend
+    }
+
     /// Makes what must be there before the first move: the ledger's table, and each router's switches. Returns what was
     /// done, or would be. It can be repeated at any time; what is there is looked at and left alone.
     ///
@@ -81,6 +92,13 @@ pub async fn connect(deployment: &Deployment, config: &SdkConfig) -> Result<Conn
     for region in spec.regions.iter().filter(|region| region.provider != Provider::Aws) {
         let message = format!("{} is a region of {}, not of aws", region.name, region.provider);
         problems.push(Problem::new("regions", message).with_advice("connect it with that cloud's crate"));
+    }
+    if config.credentials_provider().is_none() {
+        let advice =
+            "load the configuration with `aws_config::load_defaults`, or give it a credentials provider";
+        problems.push(
+            Problem::new("", "the SDK's configuration has no credentials provider").with_advice(advice),
+        );
     }
     let witness = read_witness(&spec.witness, &mut problems);
     let deadline = spec.policy.timing.call_deadline;

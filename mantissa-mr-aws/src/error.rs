@@ -146,7 +146,11 @@ impl Meaning {
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Unexpected => Effect::Unknown,
             _ => Effect::None,
         };
-        let mut message = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
+        let mut message = match code {
+            "" if status < 300 => format!("the answer (HTTP {status}) could not be understood"),
+            "" => format!("HTTP {status}"),
+            code => code.to_owned(),
+        };
         if let Some(text) = answer.message() {
             message.push_str(": ");
             message.extend(text.chars().take(MESSAGE_MAX));

@@ -100,9 +100,18 @@ impl CheckSettings {
 struct Seen {
     ttl: u64,
     /// The last change of the records that this process made.
-    change: Option<String>,
+    change: Option<Made>,
     /// The state that was last asked about, and since when it was seen.
     since: Option<(String, Instant)>,
+}
+
+/// A change of the records.
+#[derive(Clone, Debug)]
+struct Made {
+    id: String,
+    /// The fingerprint of the records that it made.
+    records: String,
+    at: Instant,
 }
 
 impl Route53Failover {
@@ -153,10 +162,14 @@ impl Route53Failover {
     /// The one region that is to get all traffic.
     fn target<'a>(&'a self, weights: &'a Weights) -> Result<&'a Region> {
         let mut serving = weights.serving();
-        let (Some(target), None) = (serving.next(), serving.next()) else {
-            let call = self.call("shift", &self.records.control_plane);
-            let message = "failover records give all traffic to exactly one region";
-            return Err(call.error(ErrorKind::Unsupported, message));
+        let call = self.call("shift", &self.records.control_plane);
+        let target = match (serving.next(), serving.next()) {
+            (Some(target), None) => target,
+            (None, _) => return Err(call.error(ErrorKind::InvalidInput, "nobody would be served")),
+            (Some(_), Some(_)) => {
+                let message = "failover records give all traffic to exactly one region";
+                return Err(call.error(ErrorKind::Unsupported, message));
+            }
         };
         if self.records.identifiers.contains_key(target) {
             return Ok(target);
@@ -170,24 +183,20 @@ impl Route53Failover {
     /// has followed.
     async fn settling(&self, target: &Region, observed: &Observed) -> Result<Result<Settling, String>> {
         let view = observed.view()?;
-        if view.primary == *target {
-            let known = self.seen().change.clone();
-            let change = known.or_else(|| observed.memo().and_then(|memo| memo.change.clone()));
-            if let Some(change) = change {
-                match self.records.in_sync(&change).await {
-                    Ok(true) => {
-                        return Ok(Ok(Settling {
-                            state: format!("change {change} is in sync"),
-                            wait: self.ttl(),
-                        }));
-                    }
-                    Ok(false) => {
-                        return Ok(Err(format!("change {change} has not reached all servers of Route 53")));
-                    }
-                    // Long forgotten by the service: then it is judged by its age.
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) => return Err(error),
+        if view.primary == *target
+            && let Some(change) = self.last_change(observed)
+        {
+            match self.records.in_sync(&change).await {
+                Ok(true) => {
+                    let state = format!("change {change} is in sync");
+                    return Ok(Ok(Settling { state, wait: self.ttl() }));
                 }
+                Ok(false) => {
+                    return Ok(Err(format!("change {change} has not reached all servers of Route 53")));
+                }
+                // Long forgotten by the service: then it is judged by its age.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         let follow = if view.primary == *target {
@@ -197,6 +206,15 @@ impl Route53Failover {
         };
         let state = format!("{target} is served in state {}", observed.version().0);
         Ok(Ok(Settling { state, wait: follow + self.ttl() }))
+    }
+
+    /// The id of the change that made the records what they are, if it is known.
+    fn last_change(&self, observed: &Observed) -> Option<String> {
+        let now = observed.records().ok()?.fingerprint();
+        let made = self.seen().change.clone().filter(|made| made.records == now);
+        let noted =
+            || observed.memo().filter(|memo| memo.records == now).and_then(|memo| memo.change.clone());
+        made.map(|made| made.id).or_else(noted)
     }
 
     /// How long a state has been seen without a break.

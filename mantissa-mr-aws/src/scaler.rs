@@ -1,8 +1,10 @@
 //! Lambda functions as compute.
 //!
 //! A function's capacity is its *reserved concurrent executions*; full capacity is set per function. A resource holds
-//! any number of functions, which are scaled together: a share goes to each, and its units are the sum. A function
-//! without a reservation counts as none, although it may run: it has nothing that is its own.
+//! any number of functions, which are scaled together: its units are the sum, and a target is spread over the functions
+//! by what each has at full capacity, at least one execution each as long as there are enough. A function without a
+//! reservation counts as none, although it may run: it has nothing that is its own. So does one that has less memory
+//! than the settings ask for.
 //!
 //! [`scale`](ComputeScaler::scale) first reads every function and the account's limits, and refuses what would leave
 //! less than 100 executions unreserved (the service's own floor,
@@ -22,7 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_lambda::types::{LastUpdateStatus, State};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use mantissa_mr_core::compute::{Capacity, ComputeScaler, ScalerCapabilities, Target};
 use mantissa_mr_core::deployment::{ResourceSpec, Settings};
 use mantissa_mr_core::error::{Effect, Error, ErrorKind, Result};
@@ -62,8 +64,16 @@ pub struct LambdaScaler {
 struct Seen {
     reserved: Option<u64>,
     memory: Option<u64>,
+    /// It has the memory that it must have.
+    fit: bool,
     /// It serves, and no change of it is under way.
     ready: bool,
+}
+
+impl Seen {
+    fn requested(&self) -> u64 {
+        self.reserved.filter(|_| self.fit).unwrap_or_default()
+    }
 }
 
 /// What is to change of one function.
@@ -75,17 +85,25 @@ struct Change<'a> {
     lowers: bool,
 }
 
-impl Function {
-    fn reserved(&self, target: Target, full: u64) -> u64 {
-        match target {
-            Target::Share(share) => share.of(self.full),
-            // Its part of the units, rounded up: the sum is never less than what was asked for.
-            Target::Units(units) => {
-                let part = u128::from(units) * u128::from(self.full);
-                u64::try_from(part.div_ceil(u128::from(full.max(1)))).unwrap_or(u64::MAX)
-            }
-        }
-    }
+/// Each function's part of so many units. The parts add up exactly.
+fn spread(units: u64, functions: &[Function]) -> Vec<u64> {
+    let count = u64::try_from(functions.len()).unwrap_or(u64::MAX);
+    // One each first; what is left goes by what each has above one at full capacity.
+    let left = u128::from(units.saturating_sub(count));
+    let weight = |function: &Function| u128::from(function.full.saturating_sub(1));
+    let total: u128 = functions.iter().map(weight).sum();
+    let (mut ones, mut weights, mut given) = (units.min(count), 0, 0);
+    let part = |function: &Function| {
+        let one = u64::from(ones > 0);
+        ones -= one;
+        weights += weight(function);
+        // Where nothing has more than one, the first takes it all.
+        let due = (left * weights).checked_div(total).unwrap_or(left);
+        let more = due - given;
+        given = due;
+        one.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
+    };
+    functions.iter().map(part).collect()
 }
 
 impl LambdaScaler {
@@ -111,9 +129,11 @@ impl LambdaScaler {
         let call = Call::read("GetFunctionConcurrency", &function.name, region);
         let concurrency = concurrency.map_err(|error| call.failed(error))?;
         let count = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
+        let memory = count(configuration.memory_size);
         Ok(Seen {
             reserved: count(concurrency.reserved_concurrent_executions),
-            memory: count(configuration.memory_size),
+            fit: function.memory.is_none_or(|wanted| memory >= Some(wanted)),
+            memory,
             ready: is_ready(configuration.state.as_ref(), configuration.last_update_status.as_ref()),
         })
     }
@@ -158,11 +178,10 @@ impl LambdaScaler {
     }
 
     /// What differs from the target: lower reservations first, so that the higher ones find room.
-    fn changes(&self, seen: &[Seen], target: Target) -> Vec<Change<'_>> {
-        let full = self.full();
+    fn changes(&self, seen: &[Seen], units: u64) -> Vec<Change<'_>> {
         let mut changes: Vec<Change<'_>> = Vec::new();
-        for (function, seen) in self.functions.iter().zip(seen) {
-            let wanted = function.reserved(target, full);
+        let wanted = spread(units, &self.functions);
+        for ((function, seen), wanted) in self.functions.iter().zip(seen).zip(wanted) {
             let raises = |memory: &u64| wanted > 0 && seen.memory.is_none_or(|now| now < *memory);
             let change = Change {
                 function,
@@ -188,8 +207,8 @@ impl ComputeScaler for LambdaScaler {
     async fn capacity(&self, region: &Region) -> Result<Capacity> {
         let seen = self.look(region).await?;
         Ok(Capacity {
-            ready: seen.iter().filter(|seen| seen.ready).filter_map(|seen| seen.reserved).sum(),
-            requested: seen.iter().filter_map(|seen| seen.reserved).sum(),
+            ready: seen.iter().filter(|seen| seen.ready).map(Seen::requested).sum(),
+            requested: seen.iter().map(Seen::requested).sum(),
             full: self.full(),
             limit: self.limit(region, &seen).await?,
             unit: "reserved concurrent executions".to_owned(),
@@ -199,11 +218,11 @@ impl ComputeScaler for LambdaScaler {
     /// An error after the first change says that something may have changed: the call can be repeated.
     async fn scale(&self, region: &Region, target: Target, epoch: Epoch) -> Result<()> {
         let seen = self.look(region).await?;
-        let changes = self.changes(&seen, target);
+        let wanted = target.units(self.full());
+        let changes = self.changes(&seen, wanted);
         if changes.is_empty() {
             return Ok(());
         }
-        let wanted: u64 = self.functions.iter().map(|function| function.reserved(target, self.full())).sum();
         let now: u64 = seen.iter().filter_map(|seen| seen.reserved).sum();
         let limit = self.limit(region, &seen).await?;
         if let Some(limit) = limit.filter(|limit| wanted > now && wanted > *limit) {
@@ -220,7 +239,9 @@ impl ComputeScaler for LambdaScaler {
         let (lower, raise) = changes.split_at_checked(lower).unwrap_or((&[], &changes));
         let mut begun = false;
         for batch in lower.chunks(AT_ONCE).chain(raise.chunks(AT_ONCE)) {
-            let applied = try_join_all(batch.iter().map(|change| self.apply(region, change))).await;
+            // All of a batch is answered before its first error is told: no request is dropped on its way.
+            let applied = join_all(batch.iter().map(|change| self.apply(region, change))).await;
+            let applied: Result<Vec<()>> = applied.into_iter().collect();
             applied.map_err(|error| {
                 if begun || batch.len() > 1 { error.with_effect(Effect::Unknown) } else { error }
             })?;
@@ -313,7 +334,6 @@ fn function(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mantissa_mr_core::deployment::Share;
 
     fn function(name: &str, full: u64) -> Function {
         Function { name: name.to_owned(), full, memory: Some(1024) }
@@ -326,39 +346,48 @@ mod tests {
     }
 
     fn seen(reserved: Option<u64>, memory: u64) -> Seen {
-        Seen { reserved, memory: Some(memory), ready: true }
+        Seen { reserved, memory: Some(memory), fit: memory >= 1024, ready: true }
     }
 
     #[test]
-    fn the_parts_are_never_less_than_what_was_asked_for() {
-        let scaler = scaler(vec![function("a", 100), function("b", 33), function("c", 1)]);
-        for target in
-            [Target::Share(Share::TENTH), Target::Share(Share::FULL), Target::Units(50), Target::Units(1)]
-        {
-            let sum: u64 = scaler.functions.iter().map(|one| one.reserved(target, scaler.full())).sum();
-            assert!(sum >= target.units(scaler.full()), "{target}: {sum}");
+    fn the_parts_add_up_and_full_capacity_is_each_functions_own() {
+        let functions = [function("a", 100), function("b", 33), function("c", 1)];
+        for units in [0, 1, 2, 3, 4, 14, 50, 133, 134, 500, u64::MAX] {
+            let parts = spread(units, &functions);
+            let sum: u128 = parts.iter().map(|part| u128::from(*part)).sum();
+            assert_eq!(sum, u128::from(units), "{parts:?}");
+            assert!(
+                units < 3 || parts.iter().all(|part| *part > 0),
+                "nobody is throttled altogether: {parts:?}"
+            );
         }
-        assert_eq!(scaler.functions[0].reserved(Target::Share(Share::NONE), 134), 0);
+        assert_eq!(spread(134, &functions), [100, 33, 1]);
+        assert_eq!(spread(14, &functions), [9, 4, 1]);
+        assert_eq!(spread(5, &[function("a", 1), function("b", 1)]), [4, 1]);
+        assert_eq!(spread(5, &[]), [0; 0]);
     }
 
     #[test]
     fn only_what_differs_is_changed_and_room_is_made_first() {
         let scaler = scaler(vec![function("up", 100), function("same", 100), function("down", 100)]);
         let now = [seen(None, 1024), seen(Some(50), 2048), seen(Some(90), 512)];
-        let changes = scaler.changes(&now, Target::Units(150));
-        let names: Vec<_> = changes
-            .iter()
-            .map(|change| (change.function.name.as_str(), change.reserved, change.memory))
-            .collect();
-        assert_eq!(names, [("down", Some(50), Some(1024)), ("up", Some(50), None)]);
+        let changes = scaler.changes(&now, 150);
+        let told = |change: &Change<'_>| (change.function.name.clone(), change.reserved, change.memory);
+        let told: Vec<_> = changes.iter().map(told).collect();
+        assert_eq!(told, [("down".to_owned(), Some(50), Some(1024)), ("up".to_owned(), Some(50), None)]);
     }
 
     #[test]
     fn memory_is_not_touched_where_nothing_is_to_run() {
         let scaler = scaler(vec![function("a", 100)]);
-        let changes = scaler.changes(&[seen(Some(10), 128)], Target::Units(0));
+        let changes = scaler.changes(&[seen(Some(10), 128)], 0);
         assert_eq!(changes.len(), 1);
         assert_eq!((changes[0].reserved, changes[0].memory), (Some(0), None));
+    }
+
+    #[test]
+    fn too_little_memory_is_no_capacity() {
+        assert_eq!((seen(Some(10), 128).requested(), seen(Some(10), 1024).requested()), (0, 10));
     }
 
     #[test]

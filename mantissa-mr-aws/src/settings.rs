@@ -190,7 +190,8 @@ impl<'a> Reader<'a> {
 pub(crate) fn nearest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
     let measured = words.iter().map(|word| (distance(text, word), *word));
     let (edits, word) = measured.min_by_key(|(edits, _)| *edits)?;
-    (edits <= text.chars().count().max(3) / 3).then_some(word)
+    let most = (text.chars().count() / 3).max(2);
+    (edits <= most && edits < word.chars().count()).then_some(word)
 }
 
 /// Edits (insert, delete, replace) from one text to the other.

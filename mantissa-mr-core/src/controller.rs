@@ -189,7 +189,10 @@ pub struct Controller {
     state: State,
     pending: carry::Pending,
     next_decision: Moment,
+    /// The guards that refuse, as people were told.
     refused: Option<String>,
+    /// When one did so last.
+    refused_at: Option<Moment>,
     ending: Option<Ending>,
     handed_back: bool,
     /// The journal contradicts itself: this actor does nothing more.
@@ -238,6 +241,7 @@ impl Controller {
             pending: carry::Pending::default(),
             next_decision: Moment::START,
             refused: None,
+            refused_at: None,
             ending: None,
             handed_back: false,
             halted: false,

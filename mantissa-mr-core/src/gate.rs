@@ -24,6 +24,7 @@
 //! [`GateMachine`] is the algorithm, without I/O or clock. [`WriteGate`] is what a service holds, and [`GateRunner`] what
 //! keeps it open.
 
+mod answer;
 mod handle;
 mod machine;
 mod published;

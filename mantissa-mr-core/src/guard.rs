@@ -53,6 +53,25 @@ pub enum Guard {
     Reconciled,
 }
 
+impl Guard {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Quorum,
+        Self::TargetFit,
+        Self::SourceFit,
+        Self::NotAllBad,
+        Self::Loss,
+        Self::Capacity,
+        Self::CoolDown,
+        Self::Velocity,
+        Self::ControlPlane,
+        Self::Alone,
+        Self::Admission,
+        Self::Fence,
+        Self::Reconciled,
+    ];
+}
+
 impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

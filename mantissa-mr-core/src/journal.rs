@@ -254,3 +254,6 @@ impl Reader {
         Ok(Some(slot))
     }
 }
+
+#[cfg(test)]
+mod tests;

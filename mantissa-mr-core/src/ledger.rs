@@ -639,3 +639,6 @@ impl GroupCells {
         CellName::from_parts(&[self.deployment.as_str(), "velocity"])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,36 +1,35 @@
 //! What a person does by hand: look, plan, carry out, order, read the history. The command line is a thin shell on this.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-
-use futures_util::future::join_all;
-use serde::Serialize;
 
 use crate::backend::Backend;
 use crate::call::{Call, Reply};
 use crate::cell::{Expected, StoreOutcome};
 use crate::check::Fitness;
 use crate::clock::{Clock, Now};
-use crate::controller::{Controller, ControllerSettings, Ending, Mandate, News};
 use crate::deployment::{Deployment, GroupSpec};
 use crate::detect::{Ballot, fold};
-use crate::drive::Driver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::facts::{Facts, Health, Seen, Situation};
 use crate::guard::Initiator;
-use crate::journal::{JournalHead, Reader, Slot};
-use crate::ledger::{GroupCells, Ledger, Order, Token};
+use crate::ledger::{GroupCells, Ledger, Token};
 use crate::name::{ActorId, GroupName, Region, ResourceName, VantageName};
-use crate::plan::{self, MoveRequest, Plan};
+use crate::plan::{self, MoveRequest, Plan, Step};
 use crate::problem::Problems;
-use crate::register::{Patience, Swap, Swapped, swap, writer};
+use futures_util::future::join_all;
+
+mod carry;
+mod evidence;
+mod orders;
+
+pub use carry::Place;
+pub use evidence::{History, UnderWay};
+pub use orders::Holder;
 
 /// Own checks in a row that must fail before a person's command takes a region for unfit.
 const ROUNDS: u32 = 3;
-/// Attempts to change the ledger against others who change it too.
-const ATTEMPTS: u32 = 20;
 
 /// A person at a keyboard, or a program in their place.
 #[derive(Debug)]
@@ -66,11 +65,6 @@ pub struct GroupStatus {
     /// When it was seen.
     pub now: Now,
 }
-
-/// A slot of the journal, as the history shows it.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct HistorySlot(pub Slot);
 
 impl Operator {
     /// An operator over these implementations. The actor's name must be unique to this process.
@@ -118,37 +112,44 @@ impl Operator {
     pub async fn init(&self, dry_run: bool) -> Result<Vec<String>> {
         let mut done = Vec::new();
         for group in &self.deployment.spec().groups {
-            let cell = self.cells(&group.name).ledger();
-            match self.ledger(&group.name).await? {
-                Some(ledger) => {
-                    ledger.check_deployment(&self.deployment)?;
-                    done.push(format!(
-                        "group {}: the ledger is there, at epoch {}",
-                        group.name,
-                        ledger.epoch()
-                    ));
-                }
-                None if dry_run => done.push(format!("group {}: would create the ledger {cell}", group.name)),
-                None => {
-                    let ledger = Ledger::init(&self.deployment, &group.name, Token::new(&self.actor, 0));
-                    match self.backend.cells.store(&cell, &Expected::Absent, &ledger.encode()).await? {
-                        StoreOutcome::Applied { .. } | StoreOutcome::Lost => {}
-                        StoreOutcome::Unknown { why } => {
-                            return Err(Error::new(ErrorKind::Unavailable, "create the ledger", why)
-                                .on(&cell)
-                                .with_advice("run init again"));
-                        }
-                    }
-                    done.push(format!("group {}: created the ledger {cell}", group.name));
-                }
+            done.push(self.ensure_ledger(&group.name, dry_run).await?);
+        }
+        done.extend(self.ensure_replicated(dry_run).await?);
+        Ok(done)
+    }
+
+    async fn ensure_ledger(&self, group: &GroupName, dry_run: bool) -> Result<String> {
+        let cell = self.cells(group).ledger();
+        if let Some(ledger) = self.ledger(group).await? {
+            ledger.check_deployment(&self.deployment)?;
+            return Ok(format!("group {group}: the ledger is there, at epoch {}", ledger.epoch()));
+        }
+        if dry_run {
+            return Ok(format!("group {group}: would create the ledger {cell}"));
+        }
+        let ledger = Ledger::init(&self.deployment, group, Token::new(&self.actor, 0));
+        match self.backend.cells.store(&cell, &Expected::Absent, &ledger.encode()).await? {
+            StoreOutcome::Applied { .. } => Ok(format!("group {group}: created the ledger {cell}")),
+            StoreOutcome::Lost => Ok(format!("group {group}: somebody else just created the ledger {cell}")),
+            StoreOutcome::Unknown { why } => {
+                Err(Error::new(ErrorKind::Unavailable, "create the ledger", why)
+                    .on(&cell)
+                    .with_advice("run init again"))
             }
-            for resource in &group.stores {
-                if let Some(store) = self.backend.stores.get(&resource.name) {
-                    let changes = store.ensure_replicated(dry_run).await?;
-                    done.extend(
-                        changes.into_iter().map(|change| format!("store {}: {change}", resource.name)),
-                    );
-                }
+        }
+    }
+
+    /// Sets up replication of every store (the guide's step 5). Says what it did, or, dry, would do.
+    ///
+    /// # Errors
+    /// The first that happened; running it again goes on from there.
+    pub async fn ensure_replicated(&self, dry_run: bool) -> Result<Vec<String>> {
+        let mut done = Vec::new();
+        let groups = self.deployment.spec().groups.iter();
+        for resource in groups.flat_map(|group| &group.stores) {
+            if let Some(store) = self.backend.stores.get(&resource.name) {
+                let changes = store.ensure_replicated(dry_run).await?;
+                done.extend(changes.into_iter().map(|change| format!("store {}: {change}", resource.name)));
             }
         }
         Ok(done)
@@ -308,104 +309,67 @@ impl Operator {
         Ok(plan::build(&situation, request)?)
     }
 
-    /// Hands an order to whoever holds the lease.
+    /// Sees whether a plan that was made earlier can still be carried out as it stands: nobody has moved the group since,
+    /// the same steps would be planned now, and no guard refuses now. An override that ran out meanwhile counts no more.
+    /// Returns why not; nothing if it can.
     ///
     /// # Errors
-    /// The ledger cannot be read or changed.
-    pub async fn order(&self, group: &GroupName, order: Order) -> Result<()> {
-        let cell = self.cells(group).ledger();
-        for attempt in 0..ATTEMPTS {
-            let Some(found) = self.backend.cells.load(&cell).await? else {
-                return Err(Error::new(ErrorKind::NotFound, "give an order", "this group has no ledger"));
-            };
-            let mut ledger = Ledger::decode(&found.value)?;
-            ledger.check_deployment(&self.deployment)?;
-            ledger.orders.push(order.clone());
-            ledger.writer = Token(format!("{}#order-{}-{attempt}", self.actor, order.at.as_nanosecond()));
-            let wish = Swap::new(cell.clone(), Expected::Version(found.version), ledger.encode(), writer)?;
-            if let Swapped::Applied { .. } = swap(&*self.backend.cells, wish, &Patience::default()).await? {
-                return Ok(());
-            }
+    /// The ledger cannot be read, or is another deployment's.
+    pub async fn recheck(&self, plan: &Plan) -> Result<Vec<String>> {
+        let found = outdated(plan, &self.deployment, self.ledger(&plan.group).await?.as_ref());
+        if !found.is_empty() {
+            return Ok(found);
         }
-        let message = format!("others changed the ledger {ATTEMPTS} times meanwhile");
-        Err(Error::new(ErrorKind::Conflict, "give an order", message).with_advice("try again"))
-    }
-
-    /// Carries out a mandate to its end. `watch` is told what happens; when `stop` resolves (Ctrl-C), the execution is
-    /// paused in good order.
-    ///
-    /// # Errors
-    /// The controller cannot be started: see [`Controller::new`].
-    pub async fn carry_out(
-        &self,
-        group: &GroupName,
-        mandate: Mandate,
-        mut watch: impl FnMut(&[News], &Controller),
-        stop: impl Future<Output = ()>,
-    ) -> Result<Option<Ending>> {
-        let mut controller = Controller::new(ControllerSettings {
-            deployment: self.deployment.clone(),
-            group: group.clone(),
-            actor: self.actor.clone(),
-            vantage: None,
-            local_region: None,
-            mandate,
-            catalog: self.backend.catalog(),
-            seed: seed_of(&self.actor),
-        })?;
-        let mut driver = Driver::new(self.backend.clone(), self.clock.clone());
-        let mut stop = std::pin::pin!(stop);
-        let mut stopping = false;
-        let mut input = crate::call::Input::Wake;
-        loop {
-            let outputs = crate::call::Machine::step(&mut controller, self.clock.now(), input);
-            driver.carry_out(outputs);
-            let news = controller.take_news();
-            watch(&news, &controller);
-            if let Some(ending) = controller.ending() {
-                return Ok(Some(ending.clone()));
+        let request = MoveRequest {
+            kind: plan.kind,
+            from: plan.from.clone(),
+            to: Some(plan.to.clone()),
+            drill: plan.drill,
+            waivers: plan.waivers.clone(),
+            why: plan.why.clone(),
+        };
+        match self.plan(&plan.group, &request).await {
+            Ok(now) => Ok(objections(plan, &now)),
+            Err(PlanError::Request(problems)) => {
+                Ok(problems.as_slice().iter().map(ToString::to_string).collect())
             }
-            input = tokio::select! {
-                biased;
-                () = &mut stop, if !stopping => {
-                    stopping = true;
-                    if !controller.can_pause() {
-                        return Ok(None);
-                    }
-                    let outputs = controller.pause(self.clock.now(), "interrupted at the keyboard");
-                    driver.carry_out(outputs);
-                    crate::call::Input::Wake
-                }
-                input = driver.next() => input,
-            };
-        }
-    }
-
-    /// The whole journal of a group, checked from its first slot to the anchor in the ledger and past it.
-    ///
-    /// # Errors
-    /// `Corrupt` if it was changed by anything but this library: never silently cut.
-    pub async fn history(&self, group: &GroupName) -> Result<Vec<HistorySlot>> {
-        let cells = self.cells(group);
-        let ledger = self.ledger(group).await?;
-        let genesis = JournalHead::genesis(group);
-        let anchor = ledger.map_or(genesis.clone(), |ledger| ledger.journal);
-        let mut reader = Reader::new(genesis, anchor);
-        let mut slots = Vec::new();
-        loop {
-            let cell = self.backend.cells.load(&cells.journal(reader.next())).await?;
-            match reader.feed(cell.as_ref().map(|cell| cell.value.as_slice()))? {
-                Some(slot) => slots.push(HistorySlot(slot)),
-                None => return Ok(slots),
-            }
+            Err(PlanError::Ledger(error)) => Err(error),
         }
     }
 }
 
-/// A number that differs from process to process, for the jitter of retries.
-fn seed_of(actor: &ActorId) -> u64 {
-    actor
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+/// What says without a look at the regions that a plan's time has passed.
+fn outdated(plan: &Plan, deployment: &Deployment, ledger: Option<&Ledger>) -> Vec<String> {
+    let mut found = Vec::new();
+    if plan.format != plan::FORMAT {
+        found.push(format!("it has format {}, this program reads {}", plan.format, plan::FORMAT));
+    }
+    if plan.deployment != *deployment.hash() {
+        found.push("it was made from another deployment".to_owned());
+    }
+    if let Some(ledger) = ledger.filter(|ledger| ledger.generation != plan.generation) {
+        let (planned, current) = (plan.generation, ledger.generation);
+        found.push(format!("it is stale: it was made at generation {planned}, the group is at {current}"));
+    }
+    found
+}
+
+/// Why a plan must not be carried out, seen against the plan that would be made now.
+fn objections(plan: &Plan, now: &Plan) -> Vec<String> {
+    let deeds = |plan: &Plan| -> Vec<_> {
+        let deed = |step: &Step| (step.id.clone(), step.action.clone(), step.after.clone(), step.best_effort);
+        plan.steps.iter().map(deed).collect()
+    };
+    let mut found = Vec::new();
+    if deeds(plan) != deeds(now) {
+        found.push("it is stale: other steps would be planned now".to_owned());
+    }
+    let refusals = |plan: &Plan| -> Vec<String> {
+        plan.refusals().map(|answer| format!("the {} guard refuses: {}", answer.guard, answer.why)).collect()
+    };
+    found.extend(refusals(now));
+    if found.is_empty() {
+        found = refusals(plan);
+    }
+    found
 }

@@ -56,7 +56,9 @@ pub trait ReplicatedStore: fmt::Debug + Send + Sync + 'static {
     /// Sets replication up as the deployment says (step 5 of the guide) and returns what was changed, or would be.
     async fn ensure_replicated(&self, dry_run: bool) -> Result<Vec<String>>;
 
-    /// Whether everything that was acknowledged in `from` before the gates shut has reached `to`.
+    /// Whether everything that was acknowledged in `from` before this barrier was first asked for has reached `to`. A move
+    /// that leaves `from` asks when its gates have shut; in a rejoin `from` goes on writing, and what it writes later
+    /// does not hold the barrier up.
     async fn drained(&self, barrier: &Barrier) -> Result<Drained>;
 
     /// Makes a region the one that takes writes. Does nothing if it is already.

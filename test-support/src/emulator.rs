@@ -23,6 +23,9 @@ use crate::{
 /// The environment variable that names a running emulator, to be used instead of starting one.
 pub const ENDPOINT_VARIABLE: &str = "MANTISSA_MR_AWS_ENDPOINT";
 
+/// What Python runs.
+const START: &str = include_str!("../emulators/ministack.py");
+
 /// How long an emulator may take to answer; it needs 1 to 2 seconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -240,8 +243,8 @@ impl Process {
             ("MINISTACK_EDITION", &token), // its health answer repeats this
             ("LOG_LEVEL", "WARNING"),
         ];
-        let supervised = Supervised::start(python, &["-I", "-m", "ministack"], &variables)
-            .map_err(StartError::Supervisor)?;
+        let supervised =
+            Supervised::start(python, &["-I", "-c", START], &variables).map_err(StartError::Supervisor)?;
         let process = Self { supervised, python: python.to_path_buf(), port };
         Ok(process.answers(&token)?.then_some(process))
     }

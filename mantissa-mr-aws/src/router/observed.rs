@@ -173,8 +173,11 @@ impl Observed {
             Ok(records) => records.fingerprint(),
             Err(_) => self.memo().map(|memo| memo.records.clone()).unwrap_or_default(),
         };
+        let moving = self.memo().is_some_and(|memo| memo.moving_to.is_some());
+        let noted =
+            self.memo().map(|memo| format!(" epoch={}{}", memo.epoch, if moving { " moving" } else { "" }));
         let switches = self.buckets.keys().map(|region| format!(" {region}={}", self.switch_text(region)));
-        RoutingVersion(std::iter::once(records).chain(switches).collect())
+        RoutingVersion([records].into_iter().chain(noted).chain(switches).collect())
     }
 
     fn switch_text(&self, region: &Region) -> String {

@@ -12,11 +12,9 @@ use mantissa_mr_core::problem::Problem;
 use super::records::{RecordSets, canonical};
 use super::switch::Bucket;
 use super::{CheckSettings, Route53Failover, Seen, TTL_ASSUMED};
-use crate::clients::Clients;
+use crate::clients::{Clients, ROUTE53_REGION};
 use crate::settings::Reader;
 
-/// Where Route 53's control plane is.
-const CONTROL_PLANE: &str = "us-east-1";
 const TYPES: [&str; 3] = ["A", "AAAA", "CNAME"];
 
 /// The settings of a [`Route53Failover`].
@@ -104,7 +102,7 @@ impl RouterSettings {
                 name,
                 kind: RrType::from(self.kind),
                 identifiers: self.identifiers,
-                control_plane: Region::new(CONTROL_PLANE).ok()?,
+                control_plane: Region::new(ROUTE53_REGION).ok()?,
             },
             checks: self.checks,
             patience,

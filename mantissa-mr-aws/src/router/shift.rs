@@ -5,25 +5,27 @@ use mantissa_mr_core::error::{Effect, Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::traffic::Shift;
+use tokio::time::Instant;
 
-use super::Route53Failover;
 use super::observed::Observed;
 use super::records::Records;
 use super::state::Act;
 use super::switch::{Bucket, Memo, Only, Stored, SwitchNote};
+use super::{Made, Route53Failover};
 use crate::error::Call;
 
 impl Route53Failover {
     pub(super) async fn shift_planned(&self, target: &Region, shift: &Shift) -> Result<()> {
+        let begin = Instant::now();
         let mut observed = self.observe().await?;
         let call = self.call("shift", target);
         let records = observed.records()?.clone();
-        refuse_older(call, &observed, shift.epoch)?;
         let view = observed.view()?;
         // What changes nothing for clients is only tidied up, whatever it was decided on.
         if view.served() != target && observed.version() != shift.based_on {
             return Err(changed(call));
         }
+        refuse_older(call, &observed, shift.epoch)?;
         let acts = view.planned(target);
         let mut now = records.clone();
         let mut change = None;
@@ -46,7 +48,7 @@ impl Route53Failover {
         // Where clients follow a switch too, the records' being in sync does not tell that they have.
         let change = change.filter(|_| acts == [Act::Swap]);
         if !acts.is_empty() {
-            self.seen().change.clone_from(&change);
+            self.remember(change.as_deref(), &now, begin);
         }
         let settled = |memo: &mut Memo| {
             memo.primary = now.primary.clone();
@@ -59,6 +61,18 @@ impl Route53Failover {
             }
         };
         self.note_down(&mut observed, target, settled).await
+    }
+
+    /// Remembers who made the records what they are. Where this call does not know, another one of this process may: it
+    /// made that very change while this one was under way.
+    fn remember(&self, change: Option<&str>, records: &Records, begin: Instant) {
+        let records = records.fingerprint();
+        let made = change.map(|id| Made { id: id.to_owned(), records: records.clone(), at: Instant::now() });
+        let mut seen = self.seen();
+        let by_another = seen.change.as_ref().is_some_and(|made| made.records == records && made.at >= begin);
+        if made.is_some() || !by_another {
+            seen.change = made;
+        }
     }
 
     /// Swaps the records, between a memo that says so beforehand and, if it fails, one that takes it back. Returns the

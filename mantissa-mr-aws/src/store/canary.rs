@@ -43,6 +43,9 @@ struct Sighting {
     watermark: Timestamp,
 }
 
+/// Each reader's sighting of one source, or why there is none.
+type Sightings<'a> = Vec<(&'a Region, Result<Sighting, String>)>;
+
 impl GlobalTable {
     /// Puts the measured lag into the status of each region that takes writes.
     pub(super) async fn measure(&self, replicas: &mut Replicas) {
@@ -56,8 +59,7 @@ impl GlobalTable {
             .collect();
         // The dead regions' newest canaries still tell how much of their data is here.
         let sources = self.regions.iter().map(|source| self.sightings(source, &writers));
-        let seen: Vec<(&Region, Vec<(&Region, Result<Sighting, String>)>)> =
-            self.regions.iter().zip(join_all(sources).await).collect();
+        let seen: Vec<(&Region, Sightings<'_>)> = self.regions.iter().zip(join_all(sources).await).collect();
         for (region, replica) in replicas.iter_mut().filter(|(_, replica)| replica.takes_writes()) {
             let of_others =
                 seen.iter().filter(|(source, _)| *source != region).flat_map(|(source, sightings)| {
@@ -71,11 +73,7 @@ impl GlobalTable {
     }
 
     /// Writes the canary of one region and looks for it in the others.
-    async fn sightings<'a>(
-        &self,
-        source: &Region,
-        readers: &'a [Region],
-    ) -> Vec<(&'a Region, Result<Sighting, String>)> {
+    async fn sightings<'a>(&self, source: &Region, readers: &'a [Region]) -> Sightings<'a> {
         let begin = Instant::now();
         let at = SystemClock.wall();
         let written = if readers.contains(source) { self.release(source, at).await.is_ok() } else { false };

@@ -19,7 +19,7 @@ use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
 use crate::plan::{Move, Plan, PlanHash};
 use crate::report::Report;
-use crate::state::Trigger;
+use crate::state::{State, Trigger};
 use crate::store::LossBound;
 use crate::traffic::Urgency;
 
@@ -203,16 +203,15 @@ impl Controller {
         }
         match decision {
             Decision::Rest(why) => {
-                self.refused = None;
-                if ledger.proposal.is_some()
-                    && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_)))
-                {
-                    self.change_ledger(Purpose::Propose(None));
-                }
+                (self.refused, self.refused_at) = (None, None);
+                self.withdraw(ledger);
                 self.transition(Trigger::Recover, &why);
             }
             Decision::Suspect { why, .. } => self.transition(Trigger::Suspect, &why),
             Decision::Refuse(plan) => {
+                self.refused_at = Some(self.moment());
+                // What was proposed before the guard refused must not be approved now.
+                self.withdraw(ledger);
                 self.transition(Trigger::Confirm, &plan.why);
                 self.transition(Trigger::Refuse, "a guard refuses");
                 let refusals: Vec<_> = plan.refusals().cloned().collect();
@@ -225,14 +224,31 @@ impl Controller {
                     self.tell(Happening::Refused(plan.guards.clone()));
                 }
             }
+            Decision::Propose(_) | Decision::Begin(_) if self.refused_lately() => {}
             Decision::Propose(plan) => {
-                self.transition(Trigger::Confirm, &plan.why);
+                if self.state != State::Proposed {
+                    self.transition(Trigger::Confirm, &plan.why);
+                }
                 self.propose(Arc::new(*plan), ledger);
             }
             Decision::Begin(plan) => {
                 self.transition(Trigger::Confirm, &plan.why);
                 self.start(Arc::new(*plan), true);
             }
+        }
+    }
+
+    /// Whether a guard refused so short a time ago that it may let the move pass only because the region that is to be
+    /// left is back: its capacity, its lag are seen at once, its health with the next probes of every vantage.
+    fn refused_lately(&self) -> bool {
+        let settled = self.deployment().spec().policy.detection.fresh_for();
+        self.refused_at.is_some_and(|at| self.moment().since(at) < settled)
+    }
+
+    /// Takes a proposal back.
+    fn withdraw(&mut self, ledger: &Ledger) {
+        if ledger.proposal.is_some() && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
+            self.change_ledger(Purpose::Propose(None));
         }
     }
 
@@ -557,7 +573,9 @@ impl Controller {
 
     pub(super) fn take_orders(&mut self) {
         let Some(ledger) = self.view.ledger().cloned() else { return };
-        if self.pending.load.is_some() {
+        // An order about what is under way is taken once that is loaded: before, it would meet nothing, and be lost.
+        let loaded = ledger.execution.is_none() || self.execution.is_some();
+        if self.pending.load.is_some() || !loaded {
             return;
         }
         let fresh: Vec<Order> =

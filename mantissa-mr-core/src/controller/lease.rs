@@ -1,6 +1,7 @@
 //! Reading and changing the ledger, one swap at a time; taking, keeping and losing the lease.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::{Controller, Ending, Happening, Mandate, Tag};
 use crate::call::{Call, Reply};
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
 use crate::name::{ExecutionId, StepId};
+use crate::notify::Severity;
 use crate::register::{Next, Swap, writer};
 
 /// What is known of the ledger, and what is being changed in it.
@@ -20,6 +22,10 @@ pub(super) struct LedgerView {
     next_read: Moment,
     queue: VecDeque<Purpose>,
     swap: Option<(Swap, Purpose, Ledger)>,
+    /// Since when no question to it was answered.
+    silent_since: Option<Moment>,
+    /// Whether people were told so.
+    silence_told: bool,
 }
 
 impl LedgerView {
@@ -179,6 +185,42 @@ impl Controller {
         }
     }
 
+    fn hear_or_miss(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Load(Ok(_)) | Reply::Store(Ok(StoreOutcome::Applied { .. } | StoreOutcome::Lost)) => {
+                self.heard_ledger();
+            }
+            _ => self.miss_ledger(),
+        }
+    }
+
+    /// The ledger did not answer. If that lasts, people are told: without it gates shut and nothing moves, and nobody else
+    /// would say why.
+    fn miss_ledger(&mut self) {
+        let (now, patience) = (self.moment(), self.timing().lease);
+        let since = *self.view.silent_since.get_or_insert(now);
+        if self.view.silence_told || now.since(since) < patience {
+            return;
+        }
+        self.view.silence_told = true;
+        let text = format!(
+            "{} gets no answer from the ledger: gates that get none shut, and nothing moves by itself",
+            self.settings.actor
+        );
+        self.tell(Happening::Trouble(text.clone()));
+        self.notify(Severity::Critical, text);
+    }
+
+    /// The ledger answered.
+    fn heard_ledger(&mut self) {
+        self.view.silent_since = None;
+        if std::mem::take(&mut self.view.silence_told) {
+            let text = format!("the ledger answers {} again", self.settings.actor);
+            self.tell(Happening::Trouble(text.clone()));
+            self.notify(Severity::Warning, text);
+        }
+    }
+
     fn consider_taking(&mut self) {
         let LeaseRole::Following { seen, since } = &self.role else { return };
         let (Some(ledger), false) = (self.view.ledger(), self.view.stale) else { return };
@@ -193,13 +235,14 @@ impl Controller {
         // A region that is about to fail is the worst place to act from: others have the first chance.
         let active_here =
             self.settings.local_region.as_ref().is_some_and(|here| ledger.admitted(here).is_some());
-        let patience = if active_here { lease.saturating_add(policy.timing.lease / 2) } else { lease };
-        let silent = self.moment().since(*since) >= patience;
+        let courtesy = if active_here { policy.timing.lease / 2 } else { Duration::ZERO };
+        let waited = self.moment().since(*since);
+        let silent = waited >= lease.saturating_add(courtesy);
         let free = seen.holder.is_none();
         let idle = ledger.execution.as_ref().is_none_or(|running| running.paused.is_some());
         let take = match self.settings.mandate {
             // Right after a start, a free lease is not taken before a beat has passed: a watcher does not rush.
-            Mandate::Watch => silent || (free && self.moment().since(*since) >= policy.timing.beat),
+            Mandate::Watch => silent || (free && waited >= policy.timing.beat.saturating_add(courtesy)),
             Mandate::Carry(_) | Mandate::Finish { .. } => free || idle || silent,
         };
         if take {
@@ -209,6 +252,7 @@ impl Controller {
     }
 
     pub(super) fn ledger_loaded(&mut self, reply: Reply) {
+        self.hear_or_miss(&reply);
         match reply {
             Reply::Load(Ok(Some(cell))) => {
                 self.saw_ledger(cell);
@@ -333,6 +377,8 @@ impl Controller {
                     };
                     let call = swap.begin();
                     self.view.swap = Some((swap, purpose, next));
+                    // What an open question finds may be older than what the swap makes of it: it says nothing new.
+                    self.calls.retain(|_, tag| *tag != Tag::LedgerLoad);
                     let deadline = self.timing().call_deadline;
                     self.call(Tag::LedgerSwap, call, deadline);
                     return;
@@ -343,6 +389,7 @@ impl Controller {
     }
 
     pub(super) fn ledger_swapped(&mut self, reply: Reply) {
+        self.hear_or_miss(&reply);
         let Some((mut swap, purpose, next)) = self.view.swap.take() else { return };
         let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
         match swap.step(reply) {

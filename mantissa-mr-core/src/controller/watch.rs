@@ -56,7 +56,7 @@ impl Watch {
         self.verdicts.get(region)
     }
 
-    /// Whether stores, routers and scalers were looked at since this actor leads.
+    /// Whether stores, routers and scalers were looked at.
     pub(super) fn has_looked(&self) -> bool {
         self.looked
     }
@@ -79,13 +79,13 @@ impl Controller {
         }
         let at = self.watch.next_round;
         self.wake_at(at);
-        if self.role.leading().is_some() && now >= self.watch.next_look {
+        // Whoever leads may be lost with the region: a successor that had not looked before would know nothing of what the
+        // replicas held, and could only refuse.
+        if now >= self.watch.next_look {
             self.look();
         }
-        if self.role.leading().is_some() {
-            let at = self.watch.next_look;
-            self.wake_at(at);
-        }
+        let at = self.watch.next_look;
+        self.wake_at(at);
     }
 
     fn begin_round(&mut self) {

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::answer::{Answer, Heard, Progress};
 use super::shut::{Shut, ShutReason};
 use super::view::{Opening, Permit, Replica, RpoBound, Standing, View, diverged};
 use crate::call::{Call, CallId, Input, Machine, Output, Reply, Request};
 use crate::cell::Cell;
-use crate::clock::{Moment, Now, RateMargin};
+use crate::clock::{Moment, Now};
 use crate::deployment::{DeploymentHash, GateTerms};
-use crate::error::{Error, Result};
-use crate::ledger::{AdmissionState, Epoch, GroupCells, Ledger};
+use crate::error::Error;
+use crate::ledger::{Epoch, GroupCells};
 use crate::name::Region;
 
 /// How often a gate reads the ledger, as parts of the trust that the ledger grants.
@@ -65,6 +66,7 @@ impl RenewPolicy {
 ///   neither reopen the gate nor extend its trust. Ignoring is always safe, it only costs the wait for the next answer.
 /// - An answer that says not active shuts the gate at once, except when the order above proves that it is an old one.
 ///   The active answer that it contradicts was not wrong, for a move waits out its trust; shutting early is a courtesy.
+///   That goes even for an answer that is not waited for any more.
 /// - An answer that cannot be put in order (no ledger, unreadable, another deployment's) shuts the gate unless a
 ///   later read was answered before.
 /// - No answer, or an error, says nothing: trust goes on running out.
@@ -91,25 +93,12 @@ pub struct GateMachine {
     pub(super) seeded: super::tests::Seeded,
 }
 
-/// How far a region's admission has come. It only grows, see [`GateMachine`].
-type Progress = (Epoch, u8);
-
 /// The furthest that a ledger was seen.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     progress: Progress,
     /// Reads from this one on were sent after it was seen.
     from: CallId,
-}
-
-/// What the ledger said.
-enum Answer {
-    /// Serve.
-    Active { epoch: Epoch, terms: GateTerms },
-    /// Do not.
-    Inactive { state: AdmissionState },
-    /// Nothing that can be used.
-    Bad(ShutReason),
 }
 
 impl GateMachine {
@@ -177,7 +166,7 @@ impl GateMachine {
     }
 
     /// Changes what is known, and counts an opening if that opened the gate, or opened it on other terms.
-    fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
+    pub(super) fn change(&mut self, now: Now, change: impl FnOnce(&mut View)) {
         let promise = |opening: Opening| (opening.epoch, opening.write_deadline, opening.rate_margin);
         let before = self.view.open_at(now).map(promise);
         change(&mut self.view);
@@ -193,10 +182,6 @@ impl GateMachine {
 
     fn trust(&self) -> Duration {
         self.terms.map_or(self.renew.first, |terms| terms.trust)
-    }
-
-    fn margin(&self) -> RateMargin {
-        self.terms.map_or(RateMargin::DEFAULT, |terms| terms.rate_margin)
     }
 
     /// Shuts a gate whose clocks diverged since the read that it trusts was sent.
@@ -236,12 +221,12 @@ impl GateMachine {
     }
 
     fn answered(&mut self, now: Now, id: CallId, reply: Reply) {
-        // An answer that nobody waits for, or that is no answer to a read, says nothing.
-        let Some(sent) = self.reads.remove(&id) else { return };
-        let Reply::Load(reply) = reply else { return };
+        let sent = self.reads.remove(&id);
         match reply {
-            Ok(cell) => self.loaded(now, id, sent, cell),
-            Err(error) => self.failed(now, id, &error),
+            Reply::Load(Ok(cell)) if id < self.next => self.loaded(now, id, sent, cell),
+            Reply::Load(Err(error)) if sent.is_some() => self.failed(now, id, &error),
+            // An answer to what was never asked, or was answered before, says nothing.
+            _ => {}
         }
     }
 
@@ -268,48 +253,51 @@ impl GateMachine {
         self.used.is_some_and(|used| id < used)
     }
 
-    fn loaded(&mut self, now: Now, id: CallId, sent: Now, cell: Option<Cell>) {
-        let (answer, progress, active) = self.understand(cell);
-        if let Some(progress) = progress {
+    /// A read was answered. When it was sent is not known any more if the answer took too long.
+    fn loaded(&mut self, now: Now, id: CallId, sent: Option<Now>, cell: Option<Cell>) {
+        let heard = Heard::of(cell, self.cells.group(), &self.view.region, &mut self.deployment);
+        self.terms = heard.terms.or(self.terms);
+        if let Some(progress) = heard.progress {
             match self.placed(id, progress) {
                 Place::Old => return,
                 Place::WentBack(before) => {
-                    self.shut(now, ShutReason::WentBack { now: progress.0, before });
-                    self.use_answer(id, sent);
+                    self.shut(now, ShutReason::WentBack { now: progress.epoch, before });
+                    self.use_answer(now, id, sent);
                     return;
                 }
                 Place::Current => {}
             }
         }
-        match answer {
-            Answer::Active { .. } | Answer::Bad(_) if self.is_late(id) => return,
-            Answer::Active { epoch, terms } => self.renewed(now, sent, epoch, terms),
-            Answer::Inactive { state } => self.shut(now, ShutReason::NotActive { state }),
-            Answer::Bad(reason) => self.shut(now, reason),
+        match (heard.answer, sent) {
+            (Answer::Active { .. } | Answer::Bad(_), _) if self.is_late(id) => return,
+            (Answer::Active { epoch, terms }, Some(sent)) => self.renewed(now, sent, epoch, terms),
+            (Answer::Active { .. }, None) => return,
+            (Answer::Inactive { state }, _) => self.shut(now, ShutReason::NotActive { state }),
+            (Answer::Bad(reason), _) => self.shut(now, reason),
         }
-        if let Some(progress) = progress
+        if let Some(progress) = heard.progress
             && self.seen.is_none_or(|seen| seen.progress < progress)
         {
             self.seen = Some(Seen { progress, from: self.next });
         }
-        self.view.active = active;
-        self.use_answer(id, sent);
+        self.view.active = heard.active;
+        self.use_answer(now, id, sent);
     }
 
     /// Notes that the answer was used: what else is late from now on, and when to ask again.
-    fn use_answer(&mut self, id: CallId, sent: Now) {
+    fn use_answer(&mut self, now: Now, id: CallId, sent: Option<Now>) {
         self.used = self.used.max(Some(id));
         let trust = self.trust();
         let again = self.after_last(self.renew.attempt(trust));
+        let renewal = sent.unwrap_or(now).moment + self.renew.renewal(trust);
         let diverged = matches!(self.view.standing, Standing::Shut(ShutReason::ClocksDiverged { .. }));
-        self.due = if diverged { again } else { again.max(sent.moment + self.renew.renewal(trust)) };
+        self.due = if diverged { again } else { again.max(renewal) };
     }
 
     /// The region is active, by a read that was sent then.
     fn renewed(&mut self, now: Now, sent: Now, epoch: Epoch, terms: GateTerms) {
-        self.terms = Some(terms);
         self.view.failure = None;
-        if let Some(by) = diverged(sent, now, self.margin()) {
+        if let Some(by) = diverged(sent, now, terms.rate_margin) {
             self.shut(now, ShutReason::ClocksDiverged { by });
             return;
         }
@@ -334,41 +322,9 @@ impl GateMachine {
             #[cfg(test)]
             _ if self.seeded.any_order => Place::Current,
             Some(seen) if progress < seen.progress && id < seen.from => Place::Old,
-            Some(seen) if progress < seen.progress => Place::WentBack(seen.progress.0),
+            Some(seen) if progress < seen.progress => Place::WentBack(seen.progress.epoch),
             _ => Place::Current,
         }
-    }
-
-    /// What a cell says of this region, how far its admission has come, and which regions are active.
-    fn understand(&mut self, cell: Option<Cell>) -> (Answer, Option<Progress>, Vec<Region>) {
-        let ledger = match cell.map(|cell| Ledger::decode(&cell.value)) {
-            None => return (Answer::Bad(ShutReason::NoLedger), None, Vec::new()),
-            Some(Err(error)) => return (Answer::Bad(ShutReason::Unreadable { error }), None, Vec::new()),
-            Some(Ok(ledger)) => ledger,
-        };
-        if ledger.group != *self.cells.group() {
-            let reason = ShutReason::OtherGroup { ledger: ledger.group };
-            return (Answer::Bad(reason), None, Vec::new());
-        }
-        let own = self.deployment.get_or_insert_with(|| ledger.deployment.clone());
-        if *own != ledger.deployment {
-            let reason = ShutReason::OtherDeployment { ledger: ledger.deployment, gate: own.clone() };
-            return (Answer::Bad(reason), None, Vec::new());
-        }
-        let active = ledger.active().cloned().collect();
-        let Some(admission) = ledger.admissions.get(&self.view.region) else {
-            return (Answer::Bad(ShutReason::UnknownRegion), None, active);
-        };
-        let rank = match admission.state {
-            AdmissionState::Active => 0,
-            AdmissionState::Sealed { .. } => 1,
-            AdmissionState::Standby => 2,
-        };
-        let answer = match ledger.admitted(&self.view.region) {
-            Some(epoch) => Answer::Active { epoch, terms: ledger.gate },
-            None => Answer::Inactive { state: admission.state.clone() },
-        };
-        (answer, Some((admission.epoch, rank)), active)
     }
 }
 

@@ -17,7 +17,9 @@ use crate::ledger::{GroupCells, Ledger, Running, Token};
 use crate::name::{ActorId, DeploymentName, ExecutionId, GroupName, Region};
 use crate::plan::Move;
 
+mod agree;
 mod memory;
+mod property;
 mod rule;
 mod runner;
 

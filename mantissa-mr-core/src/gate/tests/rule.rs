@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind};
+use crate::gate::answer::Progress;
 use crate::gate::{RpoBound, Shut, ShutReason};
 use crate::ledger::{AdmissionState, Epoch};
 
@@ -160,6 +161,44 @@ fn it_renews_after_a_third_of_the_trust() {
 }
 
 #[test]
+fn a_gate_that_stands_by_reads_in_the_rhythm_of_the_ledgers_trust_too() {
+    let terms = GateTerms { trust: Duration::from_secs(60), ..TERMS };
+    let ledger = ledger_with(Strategy::ActivePassive, terms);
+    let mut west = open_by(GateMachine::new(cells(), region(WEST), RenewPolicy::default()), &ledger);
+    assert!(wake(&mut west, at(19_999)).reads.is_empty());
+    wake(&mut west, at(20_000)).read();
+}
+
+#[test]
+fn an_admission_only_ever_grows_whatever_is_done_to_the_ledger() {
+    // The order that answers are put in rests on this.
+    let start = ledger();
+    let sealed = sealed(&start, 1, EAST);
+    let term = sealed.lease.term;
+    let open = |to| sealed.open(term, &execution(1), &region(to)).unwrap();
+    let reopened = sealed.reopen(term, &execution(1)).unwrap();
+    let both = super::sealed(&ledger_with(Strategy::ActiveActive, TERMS), 1, EAST);
+    let left = both.leave(term, &execution(1), &region(EAST)).unwrap();
+    let rejoined = left.open(term, &execution(1), &region(EAST)).unwrap();
+    let histories: [&[&Ledger]; 4] = [
+        &[&start, &sealed, &open(WEST)],
+        &[&start, &sealed, &open(EAST)],
+        &[&start, &sealed, &reopened],
+        &[&both, &left, &rejoined],
+    ];
+    for history in histories {
+        for name in [EAST, WEST] {
+            let progress = |ledger: &&Ledger| {
+                let admission = &ledger.admissions[&region(name)];
+                Progress::of(admission.epoch, &admission.state)
+            };
+            let steps: Vec<Progress> = history.iter().map(progress).collect();
+            assert!(steps.is_sorted(), "{name}: {steps:?}");
+        }
+    }
+}
+
+#[test]
 fn a_read_that_failed_or_is_silent_is_followed_by_another_after_a_tenth_of_the_trust() {
     let mut gate = open();
     let failed = wake(&mut gate, at(5_000)).read();
@@ -295,14 +334,23 @@ fn a_ledger_that_went_back_shuts_the_gate_until_it_is_right_again() {
 }
 
 #[test]
-fn answers_that_nobody_waits_for_change_nothing() {
+fn answers_to_what_was_never_asked_change_nothing_and_a_second_answer_opens_nothing() {
     let mut gate = gate();
     let read = wake(&mut gate, at(0)).read();
     answer(&mut gate, at(10), CallId(999), &ledger());
     assert!(matches!(reason(&gate, at(10)), ShutReason::NotYetRead { .. }));
-    answer(&mut gate, at(20), read, &ledger());
-    answer(&mut gate, at(30), read, &sealed(&ledger(), 1, EAST));
-    assert!(gate.permit(at(30)).is_ok(), "each read is answered once");
+    reply(&mut gate, at(20), read, timeout());
+    answer(&mut gate, at(30), read, &ledger());
+    assert!(matches!(reason(&gate, at(30)), ShutReason::NotYetRead { failure: Some(_) }));
+}
+
+#[test]
+fn an_answer_that_was_given_up_still_shuts_the_gate_if_it_says_sealed() {
+    let mut gate = open();
+    let read = wake(&mut gate, at(5_000)).read();
+    reply(&mut gate, at(5_100), read, timeout());
+    answer(&mut gate, at(5_200), read, &sealed(&ledger(), 1, EAST));
+    assert!(matches!(reason(&gate, at(5_200)), ShutReason::NotActive { .. }));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ledger::Epoch;
-use crate::name::{Region, ResourceName};
+use crate::name::{ExecutionId, Region, ResourceName};
 use crate::sim::clock::TrueTime;
 use crate::sim::random::{Random, Spread};
 use crate::store::{Key, Replication};
@@ -73,6 +73,18 @@ pub(crate) struct Pipe {
     pub(crate) closed_since: Option<TrueTime>,
 }
 
+/// What the last writer wins by: the origin's clock, then its number.
+pub(crate) type Stamp = (u64, usize);
+
+/// What must arrive before a barrier is passed: what the source had when it was asked for the first time.
+#[derive(Clone, Debug)]
+pub(crate) enum Line {
+    /// Ordered: so much of its log.
+    Position(usize),
+    /// Else these keys, or newer than this.
+    Items(BTreeMap<u32, Stamp>),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct DataSet {
     pub(crate) name: ResourceName,
@@ -87,6 +99,8 @@ pub(crate) struct DataSet {
     pub(crate) leader: usize,
     pub(crate) paused: bool,
     pub(crate) samples: Vec<Option<super::status::Sample>>,
+    /// The barriers that were asked for, by execution, source and target.
+    pub(crate) lines: BTreeMap<(ExecutionId, usize, usize), Line>,
     skews: Vec<u64>,
     random: Random,
 }
@@ -122,6 +136,7 @@ impl DataSet {
             leader,
             paused: false,
             samples: vec![None; count],
+            lines: BTreeMap::new(),
             // Clocks of the service itself are within a few milliseconds of each other.
             skews: (0..count).map(|_| random.below(5_000_000)).collect(),
             settings,

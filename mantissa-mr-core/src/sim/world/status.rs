@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::data::DataSet;
+use super::data::{DataSet, Line, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sim::clock::TrueTime;
 use crate::store::{Barrier, Drained, Lag, ReplicaStatus, Role, StoreStatus};
@@ -136,7 +136,10 @@ impl DataSet {
                     .in_region(&self.regions[region]));
             }
         }
-        let missing = self.missing(from, to);
+        let key = (barrier.execution.clone(), from, to);
+        let line = self.lines.remove(&key).unwrap_or_else(|| self.draw_line(from, to));
+        let (line, missing) = self.behind(line, from, to);
+        self.lines.insert(key, line);
         if self.ordered() {
             let position = self.replicas[from].log.len();
             return Ok(match missing {
@@ -154,19 +157,90 @@ impl DataSet {
         })
     }
 
-    /// How many changes of one replica another lacks. Ordered: how much of its log; else how many keys show something
-    /// older there.
-    fn missing(&self, from: usize, to: usize) -> u64 {
+    /// What another replica must get before it has all that this one has now.
+    fn draw_line(&self, from: usize, to: usize) -> Line {
         if self.ordered() {
-            let (source, target) = (&self.replicas[from].log, &self.replicas[to].log);
-            let common = source.iter().zip(target).take_while(|(one, other)| one == other).count();
-            return (source.len() - common) as u64;
+            return Line::Position(self.replicas[from].log.len());
         }
-        let older = |key: &u32| match (self.shown(from, *key), self.shown(to, *key)) {
-            (Some((_, ours)), Some((_, theirs))) => (theirs.stamp, theirs.origin) < (ours.stamp, ours.origin),
-            (Some(_), None) => true,
-            (None, _) => false,
+        let lacks = |key: u32| {
+            let (_, ours) = self.shown(from, key)?;
+            let wanted = (ours.stamp, ours.origin);
+            (!self.shows_as_new(to, key, wanted)).then_some((key, wanted))
         };
-        (0..self.key_count() as u32).filter(older).count() as u64
+        Line::Items((0..self.key_count() as u32).filter_map(lacks).collect())
+    }
+
+    /// What is left of a line, and how many changes that are. Ordered: of the log up to there; else keys that still show
+    /// something older.
+    fn behind(&self, line: Line, from: usize, to: usize) -> (Line, u64) {
+        match line {
+            Line::Position(position) => {
+                let (source, target) = (&self.replicas[from].log, &self.replicas[to].log);
+                let common = source.iter().zip(target).take_while(|(one, other)| one == other).count();
+                (Line::Position(position), position.saturating_sub(common) as u64)
+            }
+            Line::Items(mut items) => {
+                items.retain(|key, wanted| !self.shows_as_new(to, *key, *wanted));
+                let missing = items.len() as u64;
+                (Line::Items(items), missing)
+            }
+        }
+    }
+
+    /// Whether a key shows, in a region, something at least as new.
+    fn shows_as_new(&self, region: usize, key: u32, wanted: Stamp) -> bool {
+        self.shown(region, key).is_some_and(|(_, theirs)| (theirs.stamp, theirs.origin) >= wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Epoch;
+    use crate::name::{ExecutionId, Region, ResourceName};
+    use crate::sim::random::{Random, Spread};
+    use crate::sim::world::data::StoreSettings;
+    use crate::store::{Key, Replication};
+
+    fn data(replication: Replication) -> DataSet {
+        let second = Spread::exactly(Duration::from_secs(1));
+        let settings = StoreSettings {
+            replication,
+            lag: second,
+            promotion: second,
+            flushes: false,
+            provable: true,
+            fence_delay: Duration::ZERO,
+            metric_period: Duration::ZERO,
+            replicated: true,
+        };
+        let regions = ["east", "west"].map(|name| Region::new(name).unwrap()).to_vec();
+        DataSet::new(&ResourceName::new("state").unwrap(), settings, regions, 0, Random::new(1, "test"))
+    }
+
+    #[test]
+    fn a_drain_ends_although_the_source_goes_on_writing() {
+        // A region rejoins beside others that never stop: what they had at the first question is what must arrive.
+        for replication in [Replication::Ordered, Replication::ItemByItem] {
+            let mut data = data(replication);
+            let barrier = Barrier {
+                execution: ExecutionId::new("rejoin-1").unwrap(),
+                epoch: Epoch(1),
+                from: Region::new("east").unwrap(),
+                to: Region::new("west").unwrap(),
+            };
+            let mut answers = Vec::new();
+            for tenth in 0..20 {
+                let at = TrueTime::from_nanos(tenth * 100_000_000);
+                // The same key over and over, and a new one each time.
+                let (shared, own) = (data.key(&Key::new("shared")), data.new_key(Key::new("own")));
+                data.write(at, 0, shared, Vec::new(), None).unwrap();
+                data.write(at, 0, own, Vec::new(), None).unwrap();
+                answers.push(data.drained(at, &barrier, &[true, true]).unwrap());
+            }
+            let proven = answers.iter().position(|answer| matches!(answer, Drained::Proven { .. }));
+            assert_eq!(proven, Some(10), "{replication:?}: a second later, which is how long a change takes");
+            assert_eq!(answers[9], Drained::NotYet { remaining: Some(2) });
+        }
     }
 }

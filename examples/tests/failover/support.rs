@@ -1,0 +1,304 @@
+//! A world of files in a folder of its own, and the built binary that is run on it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Nothing here takes this long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The example, built as it is now: `cargo test --test failover` alone would not build it.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // target/debug/deps/failover-0123 -> target/debug
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().and_then(Path::parent).unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "examples", "--example", "failover", "--target-dir"]);
+        build.arg(profile.parent().unwrap());
+        match profile.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => {}
+            Some(name) => _ = build.args(["--profile", name]),
+        }
+        assert!(build.status().unwrap().success(), "the example is not built");
+        let binary = profile.join("examples/failover");
+        assert!(binary.is_file(), "{} is not there", binary.display());
+        binary
+    })
+}
+
+/// Two regions, quick timings, `automatic` as it is asked for.
+const DEPLOYMENT: &str = r#"
+name = "demo"
+strategy = "STRATEGY"
+preferred = "us-east-1"
+regions = [
+    { name = "us-east-1", provider = "simulated" },
+    { name = "us-west-2", provider = "simulated" },
+]
+witness = { kind = "files", region = "us-east-2" }
+vantages = [
+    { name = "virginia", failure-domain = "us-east-1" },
+    { name = "oregon", failure-domain = "us-west-2" },
+    { name = "ohio", failure-domain = "us-east-2" },
+]
+
+[policy]
+automatic = "AUTOMATIC"
+gate = { trust = "200ms", write-deadline = "100ms" }
+detection = { interval = "500ms", probe-deadline = "400ms", failures = 3, recoveries = 2 }
+
+[policy.timing]
+lease = "1500ms"
+beat = "300ms"
+observe = "500ms"
+call-deadline = "2s"
+fence-deadline = "1s"
+
+[[groups]]
+name = "logs"
+tier = { order = 2, rpo = "15m", rto = "15m", strategy = "active-passive", hold = "500ms" }
+stores = [{ name = "state", kind = "file-store", settings = { lag = "300ms", promotion = "100ms" } }]
+routers = [{ name = "traffic", kind = "file-router", settings = { convergence = "200ms" } }]
+scalers = [{ name = "workers", kind = "file-scaler", settings = { start = "200ms" } }]
+checks = [{ name = "api", kind = "file-check" }]
+"#;
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Sees that it ended with this code.
+    #[track_caller]
+    pub(crate) fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
+        self
+    }
+
+    /// Sees that a text is in what it said, wherever it broke its lines.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let all = flat(&format!("{} {}", self.out, self.err));
+        assert!(all.contains(text), "`{text}` is not in:\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The one document on the standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.out, self.err))
+    }
+}
+
+/// A world in a temporary folder.
+pub(crate) struct World {
+    folder: TempDir,
+}
+
+impl World {
+    /// A folder with a configuration, in which nothing has been made yet.
+    pub(crate) fn empty() -> Self {
+        Self::with("active-passive", "off")
+    }
+
+    pub(crate) fn with(strategy: &str, automatic: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = DEPLOYMENT.replace("STRATEGY", strategy).replace("AUTOMATIC", automatic);
+        std::fs::write(folder.path().join("quick.toml"), text).unwrap();
+        Self { folder }
+    }
+
+    /// A world after `init`.
+    pub(crate) fn new() -> Self {
+        Self::empty().made()
+    }
+
+    pub(crate) fn made(self) -> Self {
+        self.run("init").code(0);
+        self
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path("mantissa-world")
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(binary());
+        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env_remove("RUST_LOG").args(["--config", "quick.toml"]).args(words(line));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, line: &str) -> Said {
+        self.finish(self.spawn(line))
+    }
+
+    /// Begins a command.
+    pub(crate) fn spawn(&self, line: &str) -> Running {
+        let mut command = self.command(line);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { child: Some(child), line: line.to_owned() }
+    }
+
+    pub(crate) fn finish(&self, running: Running) -> Said {
+        running.said()
+    }
+
+    /// Takes a region down, or up.
+    pub(crate) fn down(&self, place: &str, down: bool) {
+        let file = self.root().join(place).join("DOWN");
+        if down { std::fs::write(file, "").unwrap() } else { std::fs::remove_file(file).unwrap() }
+    }
+
+    /// How many slots the journal has.
+    pub(crate) fn slots(&self) -> usize {
+        let cells = std::fs::read_dir(self.root().join("witness/cells")).unwrap();
+        let name =
+            |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        cells.map(name).filter(|name| name.contains("journal")).count()
+    }
+
+    /// Waits until the journal has so many slots, or the command is over.
+    pub(crate) fn wait_for_slots(&self, slots: usize, running: &mut Running) {
+        until(&format!("{slots} slots"), || self.slots() >= slots || running.is_over());
+    }
+
+    /// What `status` says, as data.
+    pub(crate) fn status(&self) -> Value {
+        self.run("--json status").code(0).json()["groups"][0].clone()
+    }
+
+    /// Everything that two ways to the same end must agree on.
+    pub(crate) fn end_state(&self) -> Value {
+        let status = self.status();
+        let mut routing = status["routers"]["traffic"].clone();
+        routing.as_object_mut().unwrap().remove("version");
+        let role = |region: &str| status["stores"]["state"]["replicas"][region]["role"].clone();
+        let capacity = |index: usize| status["capacities"][index]["capacity"]["requested"].clone();
+        serde_json::json!({
+            "admissions": status["ledger"]["admissions"],
+            "execution": status["ledger"]["execution"],
+            "outcome": status["ledger"]["ended"]["outcome"],
+            "unreconciled": status["ledger"]["ended"]["unreconciled"],
+            "generation": status["ledger"]["generation"],
+            "orders": status["ledger"]["orders"],
+            "holder": status["ledger"]["lease"]["holder"],
+            "routing": routing,
+            "roles": [role("us-east-1"), role("us-west-2")],
+            "capacity": [capacity(0), capacity(1)],
+        })
+    }
+
+    /// Every file of the world with its content.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.root()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push((path.clone(), std::fs::read(path).unwrap()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// The words of a line, `'` around those with blanks.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(index, part)| match index % 2 {
+        0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+        _ => vec![part.to_owned()],
+    });
+    words.collect()
+}
+
+/// Waits until something holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command that was begun; killed if it is forgotten.
+pub(crate) struct Running {
+    child: Option<Child>,
+    line: String,
+}
+
+impl Running {
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().unwrap()
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child().try_wait().unwrap().is_some()
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(&mut self) {
+        if !self.is_over() {
+            let id = Pid::from_child(self.child());
+            kill_process(id, Signal::INT).unwrap();
+        }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) -> ExitStatus {
+        self.child().kill().unwrap();
+        self.child().wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn said(mut self) -> Said {
+        let line = self.line.clone();
+        let child = self.child.take().unwrap();
+        let id = Pid::from_child(&child);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || tell.send(child.wait_with_output()));
+        let Ok(output) = told.recv_timeout(PATIENCE) else {
+            let _ = kill_process(id, Signal::KILL);
+            let output = told.recv().unwrap().unwrap();
+            panic!("`{line}` hangs:\n{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let output = output.unwrap();
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
