@@ -158,7 +158,7 @@ impl Person {
             // An order that was not obeyed yet need not be given again.
             let Some(why) = running.paused.filter(|_| ledger.orders.is_empty()) else { continue };
             self.cared += 1;
-            let step = why.split(' ').next().and_then(|step| StepId::new(step).ok());
+            let step = why.split(' ').next().and_then(|step| StepId::try_from(step.to_owned()).ok());
             let what = match (self.cared % 3, step) {
                 (1, _) => OrderKind::Resume,
                 (2, _) => OrderKind::Abort,
