@@ -28,7 +28,7 @@ use mantissa_mr_core::error::{Effect, ErrorKind, Result};
 use mantissa_mr_core::name::Region;
 use tokio::sync::OnceCell;
 
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::table;
 
 const KEY: &str = "pk";
@@ -69,7 +69,7 @@ impl DynamoDbCells {
     }
 
     async fn create(&self) -> Result<()> {
-        let call = Call::change("CreateTable", &self.table, &self.region);
+        let call = ApiCall::change("CreateTable", &self.table, &self.region);
         let built = |error| call.error(ErrorKind::InvalidInput, format!("{error}"));
         let key = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash).build();
         let kind =
@@ -95,7 +95,7 @@ impl DynamoDbCells {
     /// Looks at the table once in the life of this value, before the first cell is read or written.
     async fn verify(&self) -> Result<()> {
         let verified = self.verified.get_or_try_init(|| async {
-            let call = Call::read("DescribeTable", &self.table, &self.region);
+            let call = ApiCall::read("DescribeTable", &self.table, &self.region);
             match table::describe(&self.client, &self.region, &self.table).await? {
                 Some(table) => self.refuse_unfit(&table),
                 None => Err(call
@@ -107,7 +107,7 @@ impl DynamoDbCells {
     }
 
     fn refuse_unfit(&self, table: &TableDescription) -> Result<()> {
-        let call = Call::read("DescribeTable", &self.table, &self.region);
+        let call = ApiCall::read("DescribeTable", &self.table, &self.region);
         let keys = table::keys(call, table)?;
         if keys.hash.name != KEY || keys.hash.kind != ScalarAttributeType::S || keys.range.is_some() {
             let message = format!("the table's primary key is not the text `{KEY}` alone");
@@ -126,7 +126,7 @@ impl DynamoDbCells {
     }
 
     /// What an error of the write means for the cell.
-    fn outcome(&self, call: Call<'_>, version: &str, error: PutError) -> Result<StoreOutcome> {
+    fn outcome(&self, call: ApiCall<'_>, version: &str, error: PutError) -> Result<StoreOutcome> {
         if let Some(PutItemError::ConditionalCheckFailedException(met)) = error.as_service_error() {
             let own = met.item().is_some_and(|item| text(item, VERSION) == Some(version));
             return Ok(if own { applied(version) } else { StoreOutcome::Lost });
@@ -153,7 +153,7 @@ impl CellStore for DynamoDbCells {
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {
         self.verify().await?;
-        let call = Call::read("GetItem", name.as_str(), &self.region);
+        let call = ApiCall::read("GetItem", name.as_str(), &self.region);
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let answer = request.key(KEY, AttributeValue::S(name.to_string())).send().await;
         let Some(item) = answer.map_err(|error| call.failed(error))?.item else { return Ok(None) };
@@ -171,7 +171,7 @@ impl CellStore for DynamoDbCells {
     }
 
     async fn store(&self, name: &CellName, expected: &Expected, value: &[u8]) -> Result<StoreOutcome> {
-        let call = Call::change("PutItem", name.as_str(), &self.region);
+        let call = ApiCall::change("PutItem", name.as_str(), &self.region);
         check_value(name, value)?;
         self.verify().await?;
         let version = version_after(expected);

@@ -84,6 +84,9 @@ impl Connected {
 /// not used: clients are made for each of the deployment's regions, with the deadline of `policy.timing.call-deadline`
 /// and one attempt per request.
 ///
+/// Credentials that come from STS are fetched in the region that `config` was loaded with. Load it with the witness's
+/// region, or a region that serves: in the one that is to be left they may no longer be had when it counts.
+///
 /// # Errors
 /// All that is wrong with the deployment's kinds and settings, at once.
 pub async fn connect(deployment: &Deployment, config: &SdkConfig) -> Result<Connected, Problems> {

@@ -19,14 +19,14 @@ const MESSAGE_MAX: usize = 400;
 
 /// One request: what it is, and whether it changes anything.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Call<'a> {
+pub(crate) struct ApiCall<'a> {
     operation: &'static str,
     resource: &'a str,
     region: &'a Region,
     changes: bool,
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiCall<'a> {
     /// A request that only reads: whatever becomes of it, it has no effect.
     pub(crate) fn read(operation: &'static str, resource: &'a str, region: &'a Region) -> Self {
         Self { operation, resource, region, changes: false }
@@ -120,12 +120,19 @@ impl Meaning {
 
     /// The request was never built or never signed.
     fn of_unsent(error: &(dyn StdError + 'static)) -> Self {
-        if find::<CredentialsError>(error).is_some() {
-            let message = format!("no credentials: {}", causes(error));
-            return Self::new(ErrorKind::PermissionDenied, Effect::None, message)
-                .advice("see that this process finds credentials (environment, profile, role) and that they are valid");
+        let Some(credentials) = find::<CredentialsError>(error) else {
+            return Self::new(ErrorKind::InvalidInput, Effect::None, causes(error));
+        };
+        let message = format!("no credentials: {}", causes(error));
+        match credentials {
+            CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                Self::new(ErrorKind::PermissionDenied, Effect::None, message)
+                    .advice("see that this process finds credentials (environment, profile, role), and valid ones")
+            }
+            // The service that gives them out does not answer, or not well: it may later.
+            _ => Self::new(ErrorKind::Unavailable, Effect::None, message)
+                .advice("see that the service that gives out the credentials (STS, SSO, the metadata service) answers"),
         }
-        Self::new(ErrorKind::InvalidInput, Effect::None, causes(error))
     }
 
     /// No answer came. A connection that was never made has carried no request.

@@ -42,7 +42,7 @@ use mantissa_mr_core::traffic::{
 };
 use tokio::time::{Instant, timeout};
 
-use crate::error::Call;
+use crate::error::ApiCall;
 use observed::{Contents, Observed};
 use records::{RecordSets, Records};
 use switch::{Bucket, Memo};
@@ -123,8 +123,8 @@ impl Route53Failover {
         Duration::from_secs(self.seen().ttl)
     }
 
-    fn call<'a>(&'a self, operation: &'static str, region: &'a Region) -> Call<'a> {
-        Call::change(operation, &self.records.name, region)
+    fn call<'a>(&'a self, operation: &'static str, region: &'a Region) -> ApiCall<'a> {
+        ApiCall::change(operation, &self.records.name, region)
     }
 
     /// An answer, or the error of having waited for too long.
@@ -135,7 +135,7 @@ impl Route53Failover {
         asked: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         timeout(self.patience, asked).await.unwrap_or_else(|_| {
-            let call = Call::read(operation, &self.records.name, region);
+            let call = ApiCall::read(operation, &self.records.name, region);
             Err(call.error(ErrorKind::Timeout, format!("no answer within {:?}", self.patience)))
         })
     }

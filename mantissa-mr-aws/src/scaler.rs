@@ -34,7 +34,7 @@ use mantissa_mr_core::problem::Problem;
 use toml::Value;
 
 use crate::clients::Clients;
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::settings::Reader;
 
 /// What the service never lets be reserved.
@@ -121,12 +121,12 @@ impl LambdaScaler {
 
     async fn look_at(&self, region: &Region, function: &Function) -> Result<Seen> {
         let client = self.client(region)?;
-        let call = Call::read("GetFunctionConfiguration", &function.name, region);
+        let call = ApiCall::read("GetFunctionConfiguration", &function.name, region);
         let configuration = client.get_function_configuration().function_name(&function.name).send();
         let concurrency = client.get_function_concurrency().function_name(&function.name).send();
         let (configuration, concurrency) = tokio::join!(configuration, concurrency);
         let configuration = configuration.map_err(|error| call.failed(error))?;
-        let call = Call::read("GetFunctionConcurrency", &function.name, region);
+        let call = ApiCall::read("GetFunctionConcurrency", &function.name, region);
         let concurrency = concurrency.map_err(|error| call.failed(error))?;
         let count = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok());
         let memory = count(configuration.memory_size);
@@ -144,7 +144,7 @@ impl LambdaScaler {
 
     /// The most that these functions can have reserved together; none where the service does not say.
     async fn limit(&self, region: &Region, seen: &[Seen]) -> Result<Option<u64>> {
-        let call = Call::read("GetAccountSettings", "account", region);
+        let call = ApiCall::read("GetAccountSettings", "account", region);
         let unreserved = match self.client(region)?.get_account_settings().send().await {
             Ok(answer) => answer.account_limit.and_then(|limit| limit.unreserved_concurrent_executions),
             Err(error) => match call.failed(error) {
@@ -162,14 +162,14 @@ impl LambdaScaler {
         let name = &change.function.name;
         let client = self.client(region)?;
         if let Some(reserved) = change.reserved {
-            let call = Call::change("PutFunctionConcurrency", name, region);
+            let call = ApiCall::change("PutFunctionConcurrency", name, region);
             let reserved = i32::try_from(reserved).unwrap_or(i32::MAX);
             let request = client.put_function_concurrency().function_name(name);
             let sent = request.reserved_concurrent_executions(reserved).send().await;
             sent.map_err(|error| below_floor(call.failed(error)))?;
         }
         if let Some(memory) = change.memory {
-            let call = Call::change("UpdateFunctionConfiguration", name, region);
+            let call = ApiCall::change("UpdateFunctionConfiguration", name, region);
             let memory = i32::try_from(memory).unwrap_or(i32::MAX);
             let request = client.update_function_configuration().function_name(name).memory_size(memory);
             request.send().await.map_err(|error| call.failed(error))?;
@@ -226,7 +226,7 @@ impl ComputeScaler for LambdaScaler {
         let now: u64 = seen.iter().filter_map(|seen| seen.reserved).sum();
         let limit = self.limit(region, &seen).await?;
         if let Some(limit) = limit.filter(|limit| wanted > now && wanted > *limit) {
-            let call = Call::read("PutFunctionConcurrency", "account", region);
+            let call = ApiCall::read("PutFunctionConcurrency", "account", region);
             let message = format!(
                 "{wanted} reserved executions are wanted, and the account can give {limit} ({} stay unreserved)",
                 self.keep_unreserved

@@ -49,15 +49,17 @@ impl<'a> Reader<'a> {
         self.settings?.get(key)
     }
 
-    fn problem(&mut self, key: &str, message: String) -> &mut Problem {
-        self.problems.push(Problem::new(format!("{}.{key}", self.field), message));
-        let last = self.problems.len() - 1;
-        &mut self.problems[last]
+    fn at(&self, key: &str) -> String {
+        format!("{}.{key}", self.field)
     }
 
-    /// Says that a value will not do.
+    fn problem(&mut self, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem::new(self.at(key), message));
+    }
+
+    /// Says that a value will not do, and what would.
     pub(crate) fn refuse(&mut self, key: &str, message: impl Into<String>, advice: impl Into<String>) {
-        self.problem(key, message.into()).advice = Some(advice.into());
+        self.problems.push(Problem::new(self.at(key), message).with_advice(advice));
     }
 
     fn mistyped(&mut self, key: &str, wanted: &str, found: &Value) {
@@ -82,7 +84,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn optional_text(&mut self, key: &'static str) -> Option<String> {
         match self.value(key)? {
             Value::String(text) if text.trim().is_empty() => {
-                self.problem(key, "is empty".to_owned());
+                self.problem(key, "is empty");
                 None
             }
             Value::String(text) => Some(text.trim().to_owned()),
@@ -104,8 +106,11 @@ impl<'a> Reader<'a> {
         if let Some(word) = words.iter().find(|word| **word == text) {
             return word;
         }
-        let advice = nearest(&text, words).map_or_else(String::new, |word| format!("did you mean `{word}`?"));
-        self.refuse(key, format!("`{text}` is none of: {}", words.join(", ")), advice);
+        let message = format!("`{text}` is none of: {}", words.join(", "));
+        match nearest(&text, words) {
+            Some(near) => self.refuse(key, message, format!("did you mean `{near}`?")),
+            None => self.problem(key, message),
+        }
         default
     }
 
@@ -153,7 +158,7 @@ impl<'a> Reader<'a> {
         match self.value(key) {
             Some(Value::Array(values)) if !values.is_empty() => values,
             Some(Value::Array(_)) => {
-                self.problem(key, "is an empty list".to_owned());
+                self.problem(key, "is an empty list");
                 &[]
             }
             Some(other) => {

@@ -41,7 +41,7 @@ use mantissa_mr_core::store::{
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::clients::{Clients, RegionClients};
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::table::{self, KeySchema};
 use condition::Condition;
 use item::{Attributes, EPOCH, TOKEN};
@@ -93,7 +93,7 @@ impl GlobalTable {
 
     fn clients(&self, region: &Region) -> Result<&RegionClients> {
         self.clients.region(region).ok_or_else(|| {
-            let call = Call::read("region", &self.table, region);
+            let call = ApiCall::read("region", &self.table, region);
             call.error(ErrorKind::InvalidInput, "it is not one of the deployment's regions")
         })
     }
@@ -102,7 +102,7 @@ impl GlobalTable {
     async fn keys(&self, region: &Region) -> Result<&KeySchema> {
         let client = &self.clients(region)?.dynamodb_reads;
         let described = self.keys.get_or_try_init(|| async {
-            let call = Call::read("DescribeTable", &self.table, region);
+            let call = ApiCall::read("DescribeTable", &self.table, region);
             match table::describe(client, region, &self.table).await? {
                 Some(table) => table::keys(call, &table),
                 None => Err(call.error(ErrorKind::NotFound, "the table is not in this region")),
@@ -111,13 +111,13 @@ impl GlobalTable {
         described.await
     }
 
-    fn key(&self, call: Call<'_>, key: &Key, keys: &KeySchema) -> Result<Attributes> {
+    fn key(&self, call: ApiCall<'_>, key: &Key, keys: &KeySchema) -> Result<Attributes> {
         item::key_attributes(key, keys).map_err(|why| call.error(ErrorKind::InvalidInput, why))
     }
 
     /// Reads an item as the service has it.
     async fn read(&self, region: &Region, key: &Key) -> Result<Option<Attributes>> {
-        let call = Call::read("GetItem", &self.table, region);
+        let call = ApiCall::read("GetItem", &self.table, region);
         let key = self.key(call, key, self.keys(region).await?)?;
         let request = self.clients(region)?.dynamodb.get_item().table_name(&self.table).consistent_read(true);
         let answer = request.set_key(Some(key)).send().await.map_err(|error| call.failed(error))?;
@@ -127,7 +127,7 @@ impl GlobalTable {
     /// What the service must compare for a precondition to hold.
     async fn condition(
         &self,
-        call: Call<'_>,
+        call: ApiCall<'_>,
         region: &Region,
         key: &Key,
         precondition: &Precondition,
@@ -151,17 +151,17 @@ impl GlobalTable {
     }
 
     fn unsupported(&self, operation: &'static str, region: &Region) -> Error {
-        Call::read(operation, &self.table, region)
+        ApiCall::read(operation, &self.table, region)
             .error(ErrorKind::Unsupported, "this store cannot keep a region's writers out")
             .with_advice("stop the writers themselves, or waive the fence")
     }
 }
 
-fn conflict(call: Call<'_>, why: &str) -> Error {
+fn conflict(call: ApiCall<'_>, why: &str) -> Error {
     call.error(ErrorKind::Conflict, why).with_advice("read the item again")
 }
 
-fn understood<T>(call: Call<'_>, decoded: std::result::Result<T, String>) -> Result<T> {
+fn understood<T>(call: ApiCall<'_>, decoded: std::result::Result<T, String>) -> Result<T> {
     decoded.map_err(|why| call.error(ErrorKind::Unexpected, why))
 }
 
@@ -179,13 +179,13 @@ impl ReplicatedStore for GlobalTable {
     }
 
     async fn get(&self, region: &Region, key: &Key) -> Result<Option<Item>> {
-        let call = Call::read("GetItem", &self.table, region);
+        let call = ApiCall::read("GetItem", &self.table, region);
         let Some(attributes) = self.read(region, key).await? else { return Ok(None) };
         understood(call, item::decode_item(attributes, self.keys(region).await?)).map(Some)
     }
 
     async fn put(&self, region: &Region, item: PutItem, condition: Precondition) -> Result<Version> {
-        let call = Call::change("PutItem", &self.table, region);
+        let call = ApiCall::change("PutItem", &self.table, region);
         let keys = self.keys(region).await?;
         let invalid = |why| call.error(ErrorKind::InvalidInput, why);
         let mut attributes = item::decode_value(&item.value, keys).map_err(invalid)?;
@@ -217,7 +217,7 @@ impl ReplicatedStore for GlobalTable {
         _epoch: Option<Epoch>,
         condition: Precondition,
     ) -> Result<()> {
-        let call = Call::change("DeleteItem", &self.table, region);
+        let call = ApiCall::change("DeleteItem", &self.table, region);
         let attributes = self.key(call, key, self.keys(region).await?)?;
         let condition = self.condition(call, region, key, &condition).await?;
         let request = self.clients(region)?.dynamodb.delete_item().table_name(&self.table);
@@ -265,7 +265,7 @@ impl ReplicatedStore for GlobalTable {
 
     /// Every region of a Global Table takes writes: there is nothing to do but to see that this one does.
     async fn promote(&self, region: &Region, _promotion: Promotion, _epoch: Epoch) -> Result<()> {
-        let call = Call::read("DescribeTable", &self.table, region);
+        let call = ApiCall::read("DescribeTable", &self.table, region);
         match table::describe(&self.clients(region)?.dynamodb, region, &self.table).await? {
             Some(table) if table::serves(table.table_status()) => Ok(()),
             Some(_) => Err(call.error(ErrorKind::Unavailable, "the table does not take writes here")),
@@ -283,7 +283,7 @@ impl ReplicatedStore for GlobalTable {
 }
 
 /// A condition that failed is a conflict that says what to do.
-fn failed_condition<E>(call: Call<'_>, error: SdkError<E>) -> Error
+fn failed_condition<E>(call: ApiCall<'_>, error: SdkError<E>) -> Error
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

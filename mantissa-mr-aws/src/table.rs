@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{
 use mantissa_mr_core::error::{ErrorKind, Result};
 use mantissa_mr_core::name::Region;
 
-use crate::error::Call;
+use crate::error::ApiCall;
 
 /// The first wait between two looks at a table that is being changed; it doubles up to [`LOOK_MAX`].
 const LOOK_FIRST: Duration = Duration::from_millis(250);
@@ -54,7 +54,7 @@ pub(crate) async fn describe(
     region: &Region,
     table: &str,
 ) -> Result<Option<TableDescription>> {
-    let call = Call::read("DescribeTable", table, region);
+    let call = ApiCall::read("DescribeTable", table, region);
     match client.describe_table().table_name(table).send().await {
         Ok(answer) => Ok(answer.table),
         Err(error) => match call.failed(error) {
@@ -65,7 +65,7 @@ pub(crate) async fn describe(
 }
 
 /// The table's primary key.
-pub(crate) fn keys(call: Call<'_>, table: &TableDescription) -> Result<KeySchema> {
+pub(crate) fn keys(call: ApiCall<'_>, table: &TableDescription) -> Result<KeySchema> {
     KeySchema::of(table).ok_or_else(|| {
         call.error(ErrorKind::Unexpected, "the description of the table lacks its primary key")
     })
@@ -84,7 +84,7 @@ pub(crate) fn serves(status: Option<&TableStatus>) -> bool {
 
 /// Waits until neither the table nor any of its replicas is being changed.
 pub(crate) async fn settled(client: &Client, region: &Region, table: &str) -> Result<TableDescription> {
-    let call = Call::read("DescribeTable", table, region);
+    let call = ApiCall::read("DescribeTable", table, region);
     let mut wait = LOOK_FIRST;
     let mut waited = Duration::ZERO;
     loop {

@@ -14,7 +14,7 @@ use super::observed::Observed;
 use super::records::Records;
 use super::state::{Switch, View};
 use super::switch::{Bucket, FORMAT, Memo, Only, Stored};
-use crate::error::Call;
+use crate::error::ApiCall;
 
 /// What the caller references of this library's health checks begin with.
 const OWN: &str = "mantissa-mr/";
@@ -106,6 +106,10 @@ impl Route53Failover {
         if dry_run {
             return Ok(());
         }
+        if served != records.primary {
+            let moving = |memo: &mut Memo| memo.moving_to = Some(served.clone());
+            self.note_down(observed, &served, moving).await?;
+        }
         let mut change = None;
         if wanted.fingerprint() != records.fingerprint() {
             change = Some(self.records.replace(records, &wanted, "mantissa-mr: set up the switches").await?);
@@ -171,12 +175,12 @@ impl Route53Failover {
         Ok(checks)
     }
 
-    fn check_call(&self, operation: &'static str) -> Call<'_> {
-        Call::change(operation, &self.records.name, &self.records.control_plane)
+    fn check_call(&self, operation: &'static str) -> ApiCall<'_> {
+        ApiCall::change(operation, &self.records.name, &self.records.control_plane)
     }
 
     async fn known_checks(&self) -> Result<Vec<HealthCheck>> {
-        let call = Call::read("ListHealthChecks", &self.records.name, &self.records.control_plane);
+        let call = ApiCall::read("ListHealthChecks", &self.records.name, &self.records.control_plane);
         let mut found = Vec::new();
         let mut pages = self.records.client.list_health_checks().into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -286,10 +290,10 @@ impl Route53Failover {
     async fn verify_access(&self, bucket: &Bucket) -> Result<()> {
         let key = format!("{}.probe", self.switch_key);
         let resource = format!("s3://{}/{key}", bucket.name);
-        let call = Call::change("PutObject", &resource, &bucket.region);
+        let call = ApiCall::change("PutObject", &resource, &bucket.region);
         let put = bucket.client.put_object().bucket(&bucket.name).key(&key);
         put.body(ByteStream::from_static(b"{}")).send().await.map_err(|error| call.failed(error))?;
-        let call = Call::read("GetObject without credentials", &resource, &bucket.region);
+        let call = ApiCall::read("GetObject without credentials", &resource, &bucket.region);
         let read = bucket.anonymous.get_object().bucket(&bucket.name).key(&key).send().await;
         read.map(|_| ()).map_err(|error| match call.failed(error) {
             error if error.kind() == ErrorKind::PermissionDenied => error.with_advice(policy(&bucket.name)),

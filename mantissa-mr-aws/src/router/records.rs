@@ -10,7 +10,7 @@ use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::name::Region;
 use sha2::{Digest, Sha256};
 
-use crate::error::Call;
+use crate::error::ApiCall;
 
 /// The time that clients keep the answer of an alias record, whose TTL is that of its target: 60 s for load balancers
 /// and API Gateway
@@ -86,8 +86,8 @@ impl Records {
 }
 
 impl RecordSets {
-    fn read_call(&self) -> Call<'_> {
-        Call::read("ListResourceRecordSets", &self.name, &self.control_plane)
+    fn read_call(&self) -> ApiCall<'_> {
+        ApiCall::read("ListResourceRecordSets", &self.name, &self.control_plane)
     }
 
     /// Reads the records.
@@ -145,7 +145,7 @@ impl RecordSets {
         Ok(Records { primary, secondary, sets })
     }
 
-    fn missing(&self, call: Call<'_>, wanted: &str, found: &[ResourceRecordSet]) -> Error {
+    fn missing(&self, call: ApiCall<'_>, wanted: &str, found: &[ResourceRecordSet]) -> Error {
         let there: Vec<&str> = found.iter().map(|set| set.set_identifier().unwrap_or("(none)")).collect();
         let message = format!("no set identifier `{wanted}`; there are: {}", there.join(", "));
         call.error(ErrorKind::NotFound, message)
@@ -158,7 +158,7 @@ impl RecordSets {
     /// # Errors
     /// `Conflict` if the records are not (or no longer) the old ones.
     pub(super) async fn replace(&self, old: &Records, new: &Records, why: &str) -> Result<String> {
-        let call = Call::change("ChangeResourceRecordSets", &self.name, &self.control_plane);
+        let call = ApiCall::change("ChangeResourceRecordSets", &self.name, &self.control_plane);
         let built = |error| call.error(ErrorKind::InvalidInput, format!("{error}"));
         let mut batch = ChangeBatch::builder().comment(why);
         for (records, action) in [(old, ChangeAction::Delete), (new, ChangeAction::Create)] {
@@ -187,7 +187,7 @@ impl RecordSets {
 
     /// Whether a change has reached all of Route 53's servers.
     pub(super) async fn in_sync(&self, change: &str) -> Result<bool> {
-        let call = Call::read("GetChange", change, &self.control_plane);
+        let call = ApiCall::read("GetChange", change, &self.control_plane);
         let answer = self.client.get_change().id(change).send().await.map_err(|error| call.failed(error))?;
         Ok(answer.change_info.is_some_and(|change| change.status == ChangeStatus::Insync))
     }

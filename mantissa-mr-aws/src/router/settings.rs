@@ -49,21 +49,9 @@ pub(crate) fn read(
     let (mut identifiers, mut buckets) = (BTreeMap::new(), BTreeMap::new());
     for region in regions {
         let mut reader = Reader::region(group, "routers", resource, region);
-        let identifier = reader.text("set-identifier", "of this region's record");
-        if let Some(other) =
-            identifiers.iter().find(|(_, known)| !identifier.is_empty() && **known == identifier)
-        {
-            let message = format!("`{identifier}` is the record of {} already", other.0);
-            reader.refuse("set-identifier", message, "each region has a record of its own");
-        }
+        let (identifier, bucket) = read_region(&mut reader, &identifiers);
         identifiers.insert(region.clone(), identifier);
-        if let Some(bucket) = reader.optional_text("bucket") {
-            if bucket.contains('.') {
-                let message = format!("`{bucket}` has a dot: health checkers cannot reach it by HTTPS");
-                reader.refuse("bucket", message, "use a bucket without a dot in its name");
-            }
-            buckets.insert(region.clone(), bucket);
-        }
+        buckets.extend(bucket.map(|bucket| (region.clone(), bucket)));
         problems.extend(reader.finish());
     }
     let field = format!("groups.{group}.routers.{}", resource.name);
@@ -80,6 +68,22 @@ pub(crate) fn read(
     }
     let checks = CheckSettings { interval, failures, verify_access };
     RouterSettings { zone, record, kind, identifiers, buckets, checks }
+}
+
+/// The set identifier and the bucket of one region.
+fn read_region(reader: &mut Reader<'_>, known: &BTreeMap<Region, String>) -> (String, Option<String>) {
+    let identifier = reader.text("set-identifier", "of this region's record");
+    if let Some((other, _)) = known.iter().find(|(_, taken)| !identifier.is_empty() && **taken == identifier)
+    {
+        let message = format!("`{identifier}` is the record of {other} already");
+        reader.refuse("set-identifier", message, "each region has a record of its own");
+    }
+    let bucket = reader.optional_text("bucket");
+    if let Some(bucket) = bucket.as_ref().filter(|bucket| bucket.contains('.')) {
+        let message = format!("`{bucket}` has a dot: health checkers cannot reach it by HTTPS");
+        reader.refuse("bucket", message, "use a bucket without a dot in its name");
+    }
+    (identifier, bucket)
 }
 
 impl RouterSettings {

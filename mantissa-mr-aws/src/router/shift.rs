@@ -12,7 +12,7 @@ use super::records::Records;
 use super::state::Act;
 use super::switch::{Bucket, Memo, Only, Stored, SwitchNote};
 use super::{Made, Route53Failover};
-use crate::error::Call;
+use crate::error::ApiCall;
 
 impl Route53Failover {
     pub(super) async fn shift_planned(&self, target: &Region, shift: &Shift) -> Result<()> {
@@ -20,6 +20,8 @@ impl Route53Failover {
         let mut observed = self.observe().await?;
         let call = self.call("shift", target);
         let records = observed.records()?.clone();
+        // Of the two buckets the target's is needed: its memo is what the next unplanned shift goes by.
+        observed.memo_in(target)?;
         let view = observed.view()?;
         // What changes nothing for clients is only tidied up, whatever it was decided on.
         if view.served() != target && observed.version() != shift.based_on {
@@ -27,24 +29,8 @@ impl Route53Failover {
         }
         refuse_older(call, &observed, shift.epoch)?;
         let acts = view.planned(target);
-        let mut now = records.clone();
-        let mut change = None;
-        for act in &acts {
-            tracing::info!(record = self.records.name, epoch = %shift.epoch, ?act, "planned shift");
-            match act {
-                Act::Swap => {
-                    now = records.swapped();
-                    change = self.swap(&mut observed, &records, shift.epoch).await?;
-                }
-                Act::TurnOff(region) => {
-                    let turned_off = self.turn_off(region, &observed).await;
-                    let partly = change.is_some();
-                    turned_off
-                        .map_err(|error| if partly { error.with_effect(Effect::Unknown) } else { error })?;
-                }
-                Act::TurnOn(_) => {}
-            }
-        }
+        let change = self.carry_out(&acts, &mut observed, &records, shift.epoch).await?;
+        let now = if acts.contains(&Act::Swap) { records.swapped() } else { records };
         // Where clients follow a switch too, the records' being in sync does not tell that they have.
         let change = change.filter(|_| acts == [Act::Swap]);
         if !acts.is_empty() {
@@ -61,6 +47,31 @@ impl Route53Failover {
             }
         };
         self.note_down(&mut observed, target, settled).await
+    }
+
+    /// Makes the changes of a planned shift one after the other; returns the id of the swap, where it is known.
+    async fn carry_out(
+        &self,
+        acts: &[Act],
+        observed: &mut Observed,
+        records: &Records,
+        epoch: Epoch,
+    ) -> Result<Option<String>> {
+        let mut change = None;
+        for act in acts {
+            tracing::info!(record = self.records.name, %epoch, ?act, "planned shift");
+            match act {
+                Act::Swap => change = self.swap(observed, records, epoch).await?,
+                Act::TurnOff(region) => {
+                    let turned_off = self.turn_off(region, observed).await;
+                    let partly = acts.contains(&Act::Swap);
+                    turned_off
+                        .map_err(|error| if partly { error.with_effect(Effect::Unknown) } else { error })?;
+                }
+                Act::TurnOn(_) => {}
+            }
+        }
+        Ok(change)
     }
 
     /// Remembers who made the records what they are. Where this call does not know, another one of this process may: it
@@ -123,6 +134,8 @@ impl Route53Failover {
         if !done && !observed.switch_is_as_in(target, &shift.based_on) {
             return Err(changed(call));
         }
+        // The other bucket may know more: this one was perhaps out of reach when its memo was last written.
+        let memo = observed.memo().unwrap_or(memo);
         let mut view = observed.view_by(memo);
         if memo.moving_to.is_some() && view.primary == *target {
             // Nobody knows whether that change was made: as the secondary the target needs more.
@@ -197,18 +210,18 @@ impl Route53Failover {
 }
 
 /// Nobody with an older epoch changes the routing.
-fn refuse_older(call: Call<'_>, observed: &Observed, epoch: Epoch) -> Result<()> {
+fn refuse_older(call: ApiCall<'_>, observed: &Observed, epoch: Epoch) -> Result<()> {
     match observed.newest_epoch() {
         Some(newest) if newest > epoch => Err(superseded(call, newest)),
         _ => Ok(()),
     }
 }
 
-fn superseded(call: Call<'_>, newest: Epoch) -> Error {
+fn superseded(call: ApiCall<'_>, newest: Epoch) -> Error {
     call.error(ErrorKind::Superseded, format!("the routing was changed under epoch {newest} already"))
 }
 
-fn changed(call: Call<'_>) -> Error {
+fn changed(call: ApiCall<'_>) -> Error {
     call.error(ErrorKind::Conflict, "the routing changed since it was read")
         .with_advice("read the routing again")
 }

@@ -11,7 +11,7 @@ use mantissa_mr_core::name::Region;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Call;
+use crate::error::ApiCall;
 
 /// The format of [`Memo`].
 pub(super) const FORMAT: u32 = 1;
@@ -88,7 +88,7 @@ impl<'a, T> From<Option<&'a Stored<T>>> for Only<'a> {
 }
 
 impl Bucket {
-    async fn read(&self, call: Call<'_>, key: &str) -> Result<Option<(Vec<u8>, String)>> {
+    async fn read(&self, call: ApiCall<'_>, key: &str) -> Result<Option<(Vec<u8>, String)>> {
         let answer = match self.client.get_object().bucket(&self.name).key(key).send().await {
             Ok(answer) => answer,
             Err(error) if crate::error::code(&error) == Some("NoSuchKey") => return Ok(None),
@@ -103,7 +103,7 @@ impl Bucket {
     /// Reads an object of this library; none if it is not there.
     pub(super) async fn load<T: DeserializeOwned>(&self, key: &str) -> Result<Option<Stored<T>>> {
         let resource = format!("s3://{}/{key}", self.name);
-        let call = Call::read("GetObject", &resource, &self.region);
+        let call = ApiCall::read("GetObject", &resource, &self.region);
         let Some((body, etag)) = self.read(call, key).await? else { return Ok(None) };
         let content = serde_json::from_slice(&body).map_err(|error| {
             call.error(ErrorKind::Corrupt, format!("the object is not what this library writes: {error}"))
@@ -114,7 +114,7 @@ impl Bucket {
     /// Reads a switch; none if it is off. One that a person turned on by hand, with whatever content, is on.
     pub(super) async fn switch(&self, key: &str) -> Result<Option<SwitchedOn>> {
         let resource = format!("s3://{}/{key}", self.name);
-        let call = Call::read("GetObject", &resource, &self.region);
+        let call = ApiCall::read("GetObject", &resource, &self.region);
         let found = self.read(call, key).await?;
         Ok(found.map(|(body, etag)| Stored { content: serde_json::from_slice(&body).ok(), etag }))
     }
@@ -122,7 +122,7 @@ impl Bucket {
     /// Writes an object under a condition, and returns its new ETag.
     pub(super) async fn store<T: Serialize>(&self, key: &str, content: &T, only: Only<'_>) -> Result<String> {
         let resource = format!("s3://{}/{key}", self.name);
-        let call = Call::change("PutObject", &resource, &self.region);
+        let call = ApiCall::change("PutObject", &resource, &self.region);
         let body = serde_json::to_vec(content)
             .map_err(|error| call.error(ErrorKind::InvalidInput, error.to_string()))?;
         let request = self.client.put_object().bucket(&self.name).key(key).content_type("application/json");
@@ -139,7 +139,7 @@ impl Bucket {
     /// Removes an object if it is still the one that was read.
     pub(super) async fn remove(&self, key: &str, etag: &str) -> Result<()> {
         let resource = format!("s3://{}/{key}", self.name);
-        let call = Call::change("DeleteObject", &resource, &self.region);
+        let call = ApiCall::change("DeleteObject", &resource, &self.region);
         let request = self.client.delete_object().bucket(&self.name).key(key).if_match(etag);
         match request.send().await {
             Ok(_) => Ok(()),
@@ -150,7 +150,7 @@ impl Bucket {
 }
 
 /// A failed condition, however the service puts it, is a conflict: S3 answers `If-Match` on a missing key with 404.
-fn condition<E>(call: Call<'_>, error: SdkError<E>) -> Error
+fn condition<E>(call: ApiCall<'_>, error: SdkError<E>) -> Error
 where
     E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

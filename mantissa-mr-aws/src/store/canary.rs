@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::item::Attributes;
 use super::{GlobalTable, Replicas};
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::table::KeySchema;
 
 /// What the canaries' keys begin with.
@@ -108,7 +108,7 @@ impl GlobalTable {
     }
 
     async fn release(&self, source: &Region, at: Timestamp) -> Result<()> {
-        let call = Call::change("PutItem", &self.table, source);
+        let call = ApiCall::change("PutItem", &self.table, source);
         let mut item = self.canary_key(call, source, source).await?;
         item.insert(AT.to_owned(), AttributeValue::N(millis(at).to_string()));
         let request = self.clients(source)?.dynamodb.put_item().table_name(&self.table);
@@ -118,7 +118,7 @@ impl GlobalTable {
 
     /// When the newest canary of `source` that `reader` has was written.
     async fn newest(&self, source: &Region, reader: &Region) -> Result<Option<Timestamp>> {
-        let call = Call::read("GetItem", &self.table, reader);
+        let call = ApiCall::read("GetItem", &self.table, reader);
         let key = self.canary_key(call, source, reader).await?;
         let request = self.clients(reader)?.dynamodb.get_item().table_name(&self.table).consistent_read(true);
         let item = request.set_key(Some(key)).send().await.map_err(|error| call.failed(error))?.item;
@@ -126,7 +126,7 @@ impl GlobalTable {
         Ok(at.and_then(|at| Timestamp::from_millisecond(at).ok()))
     }
 
-    async fn canary_key(&self, call: Call<'_>, source: &Region, asked: &Region) -> Result<Attributes> {
+    async fn canary_key(&self, call: ApiCall<'_>, source: &Region, asked: &Region) -> Result<Attributes> {
         let keys = self.keys(asked).await?;
         canary_key(source, keys)
             .map_err(|why| call.error(mantissa_mr_core::error::ErrorKind::Unsupported, why))

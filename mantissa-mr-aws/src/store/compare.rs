@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::item::{self, Fingerprint};
 use super::scan::Segment;
 use super::{GlobalTable, canary, understood};
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::table;
 
 /// How many parts of a table are read at the same time.
@@ -179,7 +179,7 @@ impl GlobalTable {
         region: &Region,
         segment: &Segment,
     ) -> Result<(Segment, Vec<(Key, Fingerprint)>)> {
-        let call = Call::read("Scan", &self.table, region);
+        let call = ApiCall::read("Scan", &self.table, region);
         let keys = self.keys(region).await?;
         let (attributes, rest) = self.scan(region, segment, None).await?;
         let mut items = Vec::new();
@@ -213,7 +213,7 @@ impl GlobalTable {
         let content = async |region: &Region| match self.read(region, key).await? {
             None => Ok(None),
             Some(attributes) => {
-                let call = Call::read("GetItem", &self.table, region);
+                let call = ApiCall::read("GetItem", &self.table, region);
                 understood(call, item::fingerprint(&attributes)).map(Some)
             }
         };
@@ -224,7 +224,7 @@ impl GlobalTable {
     async fn too_many(&self, region: &Region) -> Result<Option<String>> {
         let client = &self.clients(region)?.dynamodb_reads;
         let Some(table) = table::describe(client, region, &self.table).await? else {
-            let call = Call::read("DescribeTable", &self.table, region);
+            let call = ApiCall::read("DescribeTable", &self.table, region);
             return Err(call.error(ErrorKind::NotFound, "the table is not in this region"));
         };
         let items = table.item_count().and_then(|items| u64::try_from(items).ok()).unwrap_or_default();

@@ -12,7 +12,7 @@ use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{Lag, ReplicaStatus, Role};
 
 use super::{GlobalTable, Replicas};
-use crate::error::Call;
+use crate::error::ApiCall;
 use crate::table;
 
 /// A region's replica, as far as it is known.
@@ -67,7 +67,7 @@ impl GlobalTable {
     async fn take(&self, step: &Step) -> Result<()> {
         let region = step.home();
         let client = &self.clients(region)?.dynamodb;
-        let call = Call::change("UpdateTable", &self.table, region);
+        let call = ApiCall::change("UpdateTable", &self.table, region);
         let built = |error| call.error(ErrorKind::InvalidInput, format!("{error}"));
         let request = client.update_table().table_name(&self.table);
         let request = match step {
@@ -130,12 +130,12 @@ fn steps(regions: &[Region], descriptions: &Descriptions, table: &str) -> Result
         let home = regions
             .first()
             .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "ensure-replicated", "no region"))?;
-        let call = Call::read("DescribeTable", table, home);
+        let call = ApiCall::read("DescribeTable", table, home);
         return Err(call
             .error(ErrorKind::NotFound, "the table is in none of the deployment's regions")
             .with_advice("create it in one region (the guide's step 3); this library adds the replicas"));
     };
-    let call = Call::read("DescribeTable", table, home);
+    let call = ApiCall::read("DescribeTable", table, home);
     if description.global_table_version() == Some("2017.11.29") {
         return Err(call
             .error(ErrorKind::Unsupported, "the table is a Global Table of version 2017.11.29")
@@ -143,15 +143,8 @@ fn steps(regions: &[Region], descriptions: &Descriptions, table: &str) -> Result
                 "upgrade it to version 2019.11.21 in the console or with UpdateGlobalTableVersion",
             ));
     }
-    for (region, _) in tables.iter().skip(1) {
-        if !linked(home, region, descriptions) {
-            let message =
-                format!("{home} and {region} each have a table of this name, and they do not replicate");
-            return Err(call
-                .error(ErrorKind::Conflict, message)
-                .with_advice("remove the one whose data is not wanted: the service adds replicas only where there is no table"));
-        }
-    }
+    let others = tables.iter().skip(1).map(|(region, _)| *region);
+    refuse_strangers(call, home, others, descriptions)?;
     let missing: Vec<&Region> =
         regions.iter().filter(|region| tables.iter().all(|(present, _)| present != region)).collect();
     let mut steps = Vec::new();
@@ -163,7 +156,21 @@ fn steps(regions: &[Region], descriptions: &Descriptions, table: &str) -> Result
     Ok(steps)
 }
 
-fn stream_step(call: Call<'_>, home: &Region, table: &TableDescription) -> Result<Option<Step>> {
+/// The service adds replicas only where there is no table.
+fn refuse_strangers<'a>(
+    call: ApiCall<'_>,
+    home: &Region,
+    mut others: impl Iterator<Item = &'a Region>,
+    descriptions: &Descriptions,
+) -> Result<()> {
+    let Some(stranger) = others.find(|other| !linked(home, other, descriptions)) else { return Ok(()) };
+    let message = format!("{home} and {stranger} each have a table of this name, and they do not replicate");
+    Err(call.error(ErrorKind::Conflict, message).with_advice(
+        "remove the one whose data is not wanted: the service adds replicas only where there is no table",
+    ))
+}
+
+fn stream_step(call: ApiCall<'_>, home: &Region, table: &TableDescription) -> Result<Option<Step>> {
     let stream = table.stream_specification().filter(|stream| stream.stream_enabled());
     match stream.and_then(StreamSpecification::stream_view_type) {
         None => Ok(Some(Step::Stream { home: home.clone() })),

@@ -9,7 +9,7 @@ use mantissa_mr_core::store::Item;
 
 use super::item::{self, Attributes};
 use super::{GlobalTable, canary, understood};
-use crate::error::Call;
+use crate::error::ApiCall;
 
 /// A part of a scan, and how far it is.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ impl GlobalTable {
         segment: &Segment,
         prefix: Option<(&str, &str)>,
     ) -> Result<(Vec<Attributes>, Segment)> {
-        let call = Call::read("Scan", &self.table, region);
+        let call = ApiCall::read("Scan", &self.table, region);
         let mut request =
             self.clients(region)?.dynamodb_reads.scan().table_name(&self.table).consistent_read(true);
         if let Some((part, count)) = segment.part {
@@ -91,7 +91,7 @@ impl GlobalTable {
         segment: &Segment,
         prefix: &str,
     ) -> Result<(Vec<Item>, Segment)> {
-        let call = Call::read("Scan", &self.table, region);
+        let call = ApiCall::read("Scan", &self.table, region);
         let keys = self.keys(region).await?;
         // The service compares texts; a number or bytes are compared here, by their text.
         let text = keys.hash.kind == ScalarAttributeType::S && !prefix.is_empty();

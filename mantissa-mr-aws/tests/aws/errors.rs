@@ -73,16 +73,20 @@ async fn a_silent_region_is_given_up_after_the_call_deadline() {
     );
 }
 
-/// Has no credentials, as on a machine that nobody set up.
+/// Has no credentials, as on a machine that nobody set up, or with a token service that is down.
 #[derive(Debug)]
-struct Nobody;
+struct Nobody {
+    set_up: bool,
+}
 
 impl ProvideCredentials for Nobody {
     fn provide_credentials<'a>(&'a self) -> ProvideCredentialsFuture<'a>
     where
         Self: 'a,
     {
-        ProvideCredentialsFuture::ready(Err(CredentialsError::not_loaded("no profile and no role")))
+        let missing = CredentialsError::not_loaded("no profile and no role");
+        let down = CredentialsError::provider_error("the token service is down");
+        ProvideCredentialsFuture::ready(Err(if self.set_up { down } else { missing }))
     }
 }
 
@@ -91,9 +95,18 @@ impl ProvideCredentials for Nobody {
 async fn missing_credentials_are_told_and_not_retried() {
     let emulator = or_skip!(Emulator::shared());
     let world = World::new(emulator);
-    let mut config = world.config().to_builder();
-    config.set_credentials_provider(Some(SharedCredentialsProvider::new(Nobody)));
-    let error = refused(&config.build(), &deployment("")).await;
+    let with = |nobody| {
+        let mut config = world.config().to_builder();
+        config.set_credentials_provider(Some(SharedCredentialsProvider::new(nobody)));
+        config.build()
+    };
+    let error = refused(&with(Nobody { set_up: true }), &deployment("")).await;
+    assert_eq!(
+        (error.kind(), error.effect()),
+        (ErrorKind::Unavailable, Effect::None),
+        "it may come back: {error:#}"
+    );
+    let error = refused(&with(Nobody { set_up: false }), &deployment("")).await;
     assert_eq!((error.kind(), error.effect()), (ErrorKind::PermissionDenied, Effect::None), "{error:#}");
     assert!(error.to_string().contains("no profile and no role") && !error.can_retry(), "{error}");
     assert_eq!(world.asked(&Match::any()), 0);
