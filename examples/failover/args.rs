@@ -172,6 +172,9 @@ pub(crate) struct ApproveArguments {
     /// The plan's hash, or its first eight digits or more
     #[arg(value_name = "HASH")]
     pub(crate) hash: String,
+    /// Accept that so much may be lost: 30s, 5m, unbounded
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_loss: Option<String>,
     #[command(flatten)]
     pub(crate) who: Who,
     #[command(flatten)]

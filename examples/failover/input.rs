@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mantissa_mr_core::deployment::{Deployment, Provider, Strategy};
+use mantissa_mr_core::guard::LossLimit;
 use mantissa_mr_core::name::{GroupName, StepId};
 use mantissa_mr_core::operator::Place;
 use mantissa_mr_core::plan::{Move, MoveRequest, Plan};
@@ -61,6 +62,8 @@ pub(crate) struct Go {
     pub(crate) yes: bool,
     /// Somebody can be asked.
     pub(crate) terminal: bool,
+    /// What may be lost by a plan that somebody else made.
+    pub(crate) max_loss: Option<LossLimit>,
 }
 
 impl Input {
@@ -111,7 +114,9 @@ impl Reader<'_, '_> {
             }
             Command::Approve(approve) => {
                 let order = Asked::Approve(self.hash(&approve.hash));
-                return self.order(order, &approve.who, self.go(&approve.consent));
+                let max_loss = self.words.accepted_loss(approve.max_loss.as_deref(), &approve.who);
+                let consent = Go { max_loss, ..self.go(&approve.consent) };
+                return self.order(order, &approve.who, consent);
             }
             Command::Skip(skip) => {
                 let step = StepId::try_from(skip.step.clone());
@@ -142,7 +147,8 @@ impl Reader<'_, '_> {
 
     fn go(&self, consent: &Consent) -> Go {
         let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        Go { dry_run: consent.dry_run, yes: consent.yes, terminal: terminal && !self.common.json }
+        let terminal = terminal && !self.common.json;
+        Go { dry_run: consent.dry_run, yes: consent.yes, terminal, max_loss: None }
     }
 
     /// Half of the moves are for deployments in which one region serves, half for those in which all do.
@@ -242,7 +248,7 @@ impl Reader<'_, '_> {
     }
 
     fn plain_order(&mut self, order: Option<Asked>, arguments: &OrderArguments) -> Option<Task> {
-        let go = Go { dry_run: arguments.dry_run.dry_run, yes: true, terminal: false };
+        let go = Go { dry_run: arguments.dry_run.dry_run, yes: true, ..Go::default() };
         self.order(order?, &arguments.who, go)
     }
 

@@ -90,7 +90,8 @@ impl<'a> Words<'a> {
     /// What a person allows, and for how long.
     pub(crate) fn waivers(&mut self, wish: &Wish, approver: Option<&str>) -> Vec<Waiver> {
         let mut allowed: Vec<Override> = Vec::new();
-        allowed.extend(wish.max_loss.as_deref().and_then(|word| self.max_loss(word)));
+        let limit = wish.max_loss.as_deref().and_then(|word| self.max_loss(word));
+        allowed.extend(limit.map(|up_to| Override::AllowDataLoss { up_to }));
         allowed.extend(wish.overrides.iter().filter_map(|word| self.overridden(word)));
         let expires = self.expires(wish.expires.as_deref());
         if wish.max_loss.is_none() && wish.overrides.is_empty() {
@@ -110,7 +111,18 @@ impl<'a> Words<'a> {
         allowed.into_iter().map(waiver).collect()
     }
 
-    fn max_loss(&mut self, word: &str) -> Option<Override> {
+    /// How much may be lost by a plan that somebody else made.
+    pub(crate) fn accepted_loss(&mut self, word: Option<&str>, who: &Who) -> Option<LossLimit> {
+        let limit = self.max_loss(word?);
+        for (option, said) in [("--approver", &who.approver), ("--reason", &who.reason)] {
+            if said.is_none() {
+                self.wrong(option, "a loss that is accepted needs it");
+            }
+        }
+        limit
+    }
+
+    fn max_loss(&mut self, word: &str) -> Option<LossLimit> {
         let limit = match word {
             "unbounded" => Some(LossLimit::Unbounded),
             _ => span(word).map(LossLimit::Time),
@@ -118,7 +130,7 @@ impl<'a> Words<'a> {
         if limit.is_none() {
             self.wrong("--max-loss", format!("`{word}` is neither a time such as 30s or 5m nor `unbounded`"));
         }
-        limit.map(|up_to| Override::AllowDataLoss { up_to })
+        limit
     }
 
     fn overridden(&mut self, word: &str) -> Option<Override> {

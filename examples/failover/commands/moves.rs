@@ -98,11 +98,10 @@ pub(super) async fn carry(
 /// # Errors
 /// They do not agree, or something is missing.
 pub(super) fn confirm(plan: &Plan, consent: Go) -> Result<(), Stop> {
-    within_limit(plan)?;
+    let limit = accepted(plan).max(consent.max_loss);
+    within(plan.predicted.loss, limit)?;
     if consent.yes {
-        let accepted =
-            plan.waivers.iter().any(|waiver| matches!(waiver.allows, Override::AllowDataLoss { .. }));
-        if plan.predicted.loss != PredictedLoss::Nothing && !accepted {
+        if plan.predicted.loss != PredictedLoss::Nothing && limit.is_none() {
             let message = format!("this move may lose data ({}) and nobody is asked", plan.predicted.loss);
             let advice = "say how much may be lost, with --approver and --reason";
             return Err(Problem::new("--max-loss", message).with_advice(advice).into());
@@ -123,22 +122,24 @@ pub(super) fn confirm(plan: &Plan, consent: Go) -> Result<(), Stop> {
     Err(Stop::refused("it was not confirmed; nothing was begun"))
 }
 
-/// A person who names a limit means it, even where the tier would allow more.
-fn within_limit(plan: &Plan) -> Result<(), Stop> {
+/// How much may be lost, as the plan itself says.
+fn accepted(plan: &Plan) -> Option<LossLimit> {
     let limits = plan.waivers.iter().filter_map(|waiver| match waiver.allows {
         Override::AllowDataLoss { up_to } => Some(up_to),
         Override::Guard(_) => None,
     });
-    let Some(limit) = limits.max() else { return Ok(()) };
-    let within = match (plan.predicted.loss, limit) {
+    limits.max()
+}
+
+/// A person who names a limit means it, even where the tier would allow more.
+fn within(loss: PredictedLoss, limit: Option<LossLimit>) -> Result<(), Stop> {
+    let Some(limit) = limit else { return Ok(()) };
+    let within = match (loss, limit) {
         (PredictedLoss::Nothing, _) | (_, LossLimit::Unbounded) => true,
         (PredictedLoss::Estimated { about, .. }, LossLimit::Time(most)) => about <= most,
         (PredictedLoss::Unknown, LossLimit::Time(_)) => false,
     };
-    if within {
-        return Ok(());
-    }
-    Err(Stop::Refused(format!("{} would be lost, --max-loss is {limit}", plan.predicted.loss)))
+    if within { Ok(()) } else { Err(Stop::Refused(format!("{loss} would be lost, --max-loss is {limit}"))) }
 }
 
 /// What somebody types after a question; nothing if nobody does.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mantissa_mr_core::cell::{CellName, CellStore, Expected, FileCells, StoreOutcome};
+use mantissa_mr_core::cell::{CellName, CellStore, Expected, StoreOutcome};
 use serde_json::Value;
 
 use crate::support::World;
@@ -17,9 +17,7 @@ fn folder(world: &World, number: u64) -> PathBuf {
 
 /// Swaps a cell for one that its storage cannot tell from a real one.
 fn forge(world: &World, name: &CellName, forge: impl Fn(Value) -> Value) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let cells = FileCells::open(world.root().join("witness/cells")).await.unwrap();
+    world.on_cells(async |cells| {
         let cell = cells.load(name).await.unwrap().unwrap();
         let forged = serde_json::to_vec(&forge(serde_json::from_slice(&cell.value).unwrap())).unwrap();
         assert_ne!(forged, cell.value);
@@ -67,7 +65,7 @@ fn a_forged_slot_is_found_by_the_chain_or_by_the_anchor() {
 
     let world = moved();
     // The last slot that the ledger vouches for: no slot follows whose chain would break.
-    let anchored = world.status()["ledger"]["journal"]["slots"].as_u64().unwrap();
+    let anchored = world.ledger()["journal"]["slots"].as_u64().unwrap();
     forge(&world, &slot(anchored - 1), lie);
     world.run("history").code(1).says("the ledger anchors");
 }

@@ -22,8 +22,8 @@ fn a_move_that_was_killed_anywhere_ends_where_it_would_have_ended() {
                 // Somewhere between this slot and the next call, a little later each time.
                 std::thread::sleep(Duration::from_millis(7 * index as u64));
                 moving.kill();
-                let begun = world.status()["ledger"]["generation"] == serde_json::json!(1);
-                let over = world.status()["ledger"]["execution"].is_null();
+                let begun = world.ledger()["generation"] == serde_json::json!(1);
+                let over = world.ledger()["execution"].is_null();
                 match (begun, over) {
                     (false, _) => _ = world.run("switchover --yes").code(0),
                     (true, false) => _ = world.run("resume").code(0).says("switchover finished"),

@@ -41,9 +41,9 @@ fn everything_that_is_wrong_with_a_configuration_is_said_with_its_place() {
     let world = World::new();
     let text = std::fs::read_to_string(world.path("quick.toml")).unwrap();
     let broken = text
-        .replace("lag = \"300ms\"", "lagg = \"300ms\"")
-        .replace("start = \"200ms\"", "start = 200")
-        .replace("convergence = \"200ms\"", "control-plane = \"mars\"");
+        .replace("lag = \"0s\"", "lagg = \"0s\"")
+        .replace("start = \"0s\"", "start = 200")
+        .replace("convergence = \"0s\"", "control-plane = \"mars\"");
     std::fs::write(world.path("quick.toml"), broken).unwrap();
     world
         .run("status")
@@ -65,7 +65,7 @@ fn what_is_not_there_or_is_another_deployments_is_said_so() {
     assert!(!world.root().exists());
     let world = world.made();
     let text = std::fs::read_to_string(world.path("quick.toml")).unwrap();
-    std::fs::write(world.path("quick.toml"), text.replace("trust = \"200ms\"", "trust = \"20s\"")).unwrap();
+    std::fs::write(world.path("quick.toml"), text.replace("trust = \"700ms\"", "trust = \"20s\"")).unwrap();
     world.run("switchover --yes").code(2).says("it was made for another deployment");
     world.run("init").code(2).says("it was made for another deployment");
 }

@@ -45,7 +45,7 @@ fn what_is_given_up_before_the_point_of_no_return_is_put_back() {
 
 #[test]
 fn another_process_pauses_leaves_a_step_out_and_goes_on() {
-    let world = World::new();
+    let world = World::slow();
     let mut moving = world.spawn("switchover --yes");
     world.wait_for_slots(2, &mut moving);
     let paused = world.run("pause --reason wait");
@@ -64,9 +64,9 @@ fn another_process_pauses_leaves_a_step_out_and_goes_on() {
 
 #[test]
 fn somebody_elses_living_move_is_not_taken_over() {
-    let world = World::new();
+    let world = World::slow();
     let moving = world.spawn("switchover --yes");
-    crate::support::until("it is under way", || world.status()["ledger"]["execution"] != json!(null));
+    crate::support::until("it is under way", || world.ledger()["execution"] != json!(null));
     let resumed = world.run("resume");
     world.finish(moving).code(0);
     assert_eq!(resumed.code, 3, "{}\n{}", resumed.out, resumed.err);

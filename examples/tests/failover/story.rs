@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, until};
+use crate::support::{Running, World, until};
 
 #[test]
 fn there_and_back_again_each_time_with_everything_in_its_place() {
@@ -114,35 +114,60 @@ fn a_region_leaves_an_active_active_rotation_and_comes_back() {
 #[test]
 fn controllers_leave_a_lost_region_by_themselves_once_a_majority_says_so() {
     let world = World::with("active-passive", "on").made();
-    let mut controllers: Vec<_> =
-        ["oregon", "ohio"].map(|vantage| world.spawn(&format!("--json run --vantage {vantage}"))).into();
-    let fit = || world.status()["vantages"].as_object().is_some_and(|vantages| vantages.len() == 2);
-    until("both vantages vote", fit);
+    let controllers =
+        ["oregon", "ohio"].map(|vantage| world.spawn(&format!("--json run --vantage {vantage}")));
+    until("both vantages vote", || both_vote(&world));
     world.down("regions/us-east-1", true);
-    let moved = || world.status()["ledger"]["ended"]["outcome"] == json!("finished");
-    until("the group has moved", moved);
-    assert_eq!(world.status()["ledger"]["admissions"]["us-west-2"]["state"], json!("active"));
-    controllers.iter_mut().for_each(|controller| controller.interrupt());
-    for controller in controllers {
-        world.finish(controller).code(0);
-    }
+    until("the group has moved", || world.ledger()["ended"]["outcome"] == json!("finished"));
+    assert_eq!(world.ledger()["admissions"]["us-west-2"]["state"], json!("active"));
+    leave(&world, controllers.into());
     world.run("history").code(0).says("ENDED failover-1");
 }
 
 #[test]
-fn a_proposal_is_carried_out_when_it_is_approved_by_whoever_is_there() {
-    let world = World::with("active-passive", "propose").made();
-    let mut controllers: Vec<_> =
-        ["oregon", "ohio"].map(|vantage| world.spawn(&format!("run --vantage {vantage}"))).into();
-    world.run("approve 0123456789 --yes").code(3).says("no plan is proposed");
-    until("both vantages vote", || world.status()["vantages"].as_object().is_some_and(|all| all.len() == 2));
-    world.down("regions/us-east-1", true);
-    until("a plan is proposed", || world.status()["ledger"]["proposal"] != json!(null));
-    let hash = world.status()["ledger"]["proposal"]["plan"].as_str().unwrap().to_owned();
+fn a_proposal_is_carried_out_by_the_controller_that_lives_once_somebody_approves_it() {
+    let (world, controllers, hash) = proposed();
     world.run("approve 0123456789 --yes").code(3).says("the plan that is proposed is");
     world.run(&format!("approve {} --yes", &hash[..12])).code(2).says("--max-loss");
-    controllers.iter_mut().for_each(|controller| controller.interrupt());
+    world.run(&format!("approve {hash} --dry-run")).code(0).says("would approve");
+    let allowed = "--yes --max-loss 5m --approver ann --reason test";
+    world.run(&format!("approve {} {allowed}", &hash[..12])).code(0).says("carries it out");
+    until("it has moved", || world.ledger()["ended"]["outcome"] == json!("finished"));
+    assert_eq!(world.ledger()["admissions"]["us-west-2"]["state"], json!("active"));
+    leave(&world, controllers);
+}
+
+#[test]
+fn a_proposal_is_carried_out_here_when_its_controller_is_gone() {
+    let (world, controllers, hash) = proposed();
     for controller in controllers {
-        world.finish(controller).code(0);
+        controller.kill();
+    }
+    let allowed = "--yes --max-loss 5m --approver ann --reason test";
+    world.run(&format!("approve {} {allowed}", &hash[..12])).code(0).says("failover finished");
+    assert_eq!(world.ledger()["proposal"], json!(null));
+}
+
+/// A world whose controllers propose to leave the region that is down.
+fn proposed() -> (World, Vec<Running>, String) {
+    let world = World::with("active-passive", "propose").made();
+    world.run("approve 0123456789 --yes").code(3).says("no plan is proposed");
+    let controllers = ["oregon", "ohio"].map(|vantage| world.spawn(&format!("run --vantage {vantage}")));
+    until("both vantages vote", || both_vote(&world));
+    world.down("regions/us-east-1", true);
+    until("a plan is proposed", || world.ledger()["proposal"] != json!(null));
+    let hash = world.ledger()["proposal"]["plan"].as_str().unwrap().to_owned();
+    (world, controllers.into(), hash)
+}
+
+fn both_vote(world: &World) -> bool {
+    ["oregon", "ohio"].iter().all(|vantage| world.cell(&format!("demo/logs/vantage/{vantage}")).is_some())
+}
+
+/// Ctrl-C for controllers.
+fn leave(world: &World, mut controllers: Vec<Running>) {
+    controllers.iter_mut().for_each(Running::interrupt);
+    for controller in controllers {
+        world.finish(controller).code(0).says("leaving");
     }
 }

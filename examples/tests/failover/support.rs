@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use mantissa_mr_core::cell::{Cell, CellName, CellStore, FileCells};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ fn binary() -> &'static Path {
     })
 }
 
-/// Two regions, quick timings, `automatic` as it is asked for.
+/// Two regions and quick timings: what a move waits for is that gates shut, and, if asked for, that capacity starts.
 const DEPLOYMENT: &str = r#"
 name = "demo"
 strategy = "STRATEGY"
@@ -51,7 +52,7 @@ vantages = [
 
 [policy]
 automatic = "AUTOMATIC"
-gate = { trust = "200ms", write-deadline = "100ms" }
+gate = { trust = "700ms", write-deadline = "100ms" }
 detection = { interval = "500ms", probe-deadline = "400ms", failures = 3, recoveries = 2 }
 
 [policy.timing]
@@ -64,9 +65,9 @@ fence-deadline = "1s"
 [[groups]]
 name = "logs"
 tier = { order = 2, rpo = "15m", rto = "15m", strategy = "active-passive", hold = "500ms" }
-stores = [{ name = "state", kind = "file-store", settings = { lag = "300ms", promotion = "100ms" } }]
-routers = [{ name = "traffic", kind = "file-router", settings = { convergence = "200ms" } }]
-scalers = [{ name = "workers", kind = "file-scaler", settings = { start = "200ms" } }]
+stores = [{ name = "state", kind = "file-store", settings = { lag = "0s", promotion = "50ms" } }]
+routers = [{ name = "traffic", kind = "file-router", settings = { convergence = "0s" } }]
+scalers = [{ name = "workers", kind = "file-scaler", settings = { start = "START" } }]
 checks = [{ name = "api", kind = "file-check" }]
 "#;
 
@@ -116,6 +117,7 @@ impl World {
     pub(crate) fn with(strategy: &str, automatic: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = DEPLOYMENT.replace("STRATEGY", strategy).replace("AUTOMATIC", automatic);
+        let text = text.replace("START", "0s");
         std::fs::write(folder.path().join("quick.toml"), text).unwrap();
         Self { folder }
     }
@@ -123,6 +125,14 @@ impl World {
     /// A world after `init`.
     pub(crate) fn new() -> Self {
         Self::empty().made()
+    }
+
+    /// A world in which moves take long enough for people to do something meanwhile.
+    pub(crate) fn slow() -> Self {
+        let world = Self::empty();
+        let text = std::fs::read_to_string(world.path("quick.toml")).unwrap();
+        std::fs::write(world.path("quick.toml"), text.replace("start = \"0s\"", "start = \"4s\"")).unwrap();
+        world.made()
     }
 
     pub(crate) fn made(self) -> Self {
@@ -178,6 +188,24 @@ impl World {
     /// Waits until the journal has so many slots, or the command is over.
     pub(crate) fn wait_for_slots(&self, slots: usize, running: &mut Running) {
         until(&format!("{slots} slots"), || self.slots() >= slots || running.is_over());
+    }
+
+    /// What a cell holds: without a command, so that nothing else is looked at.
+    pub(crate) fn cell(&self, name: &str) -> Option<Cell> {
+        let name = CellName::try_from(name).unwrap();
+        self.on_cells(async |cells| cells.load(&name).await.unwrap())
+    }
+
+    /// Does something to the cells.
+    pub(crate) fn on_cells<T>(&self, work: impl AsyncFnOnce(FileCells) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = self.root().join("witness/cells");
+        runtime.block_on(async { work(FileCells::open(folder).await.unwrap()).await })
+    }
+
+    /// The ledger.
+    pub(crate) fn ledger(&self) -> Value {
+        serde_json::from_slice(&self.cell("demo/logs/ledger").unwrap().value).unwrap()
     }
 
     /// What `status` says, as data.
