@@ -59,6 +59,14 @@ fn simulation(seed: u64, settings: Settings, kind: Move, bug: Bug) -> Simulation
     simulation
 }
 
+/// What breaks the rules about writers and data. The mover of these tests keeps no journal and holds no lease; the rules
+/// about those are for the library's own controller (`sim_controller.rs`, `crash_everywhere.rs`).
+fn judged(simulation: &Simulation) -> Vec<oracle::Violation> {
+    let mut found = oracle::check(simulation.history());
+    found.retain(|violation| violation.rule <= 3);
+    found
+}
+
 fn finished(simulation: &Simulation) -> bool {
     let cell = machines::cells(&group()).ledger();
     let ledger = mantissa_mr_core::ledger::Ledger::decode(simulation.world().cell(&cell).unwrap()).unwrap();
@@ -91,7 +99,7 @@ fn a_calm_switchover_loses_and_refuses_little_and_breaks_no_rule() {
     assert!(counts[&Fate::Acknowledged] > 500, "{counts:?}");
     assert!(counts[&Fate::Refused] > 5, "while it moves, and until clients follow: {counts:?}");
     assert_eq!(counts.get(&Fate::Unknown), None, "{counts:?}");
-    assert_eq!(oracle::check(simulation.history()), []);
+    assert_eq!(judged(&simulation), []);
     let last = simulation.history().book.acknowledged().last().unwrap().1;
     assert_eq!(last.region, region("west"), "clients have followed");
 }
@@ -103,7 +111,7 @@ fn rough_weather_alone_breaks_no_rule_of_a_sound_gate_and_mover() {
         let mut simulation = simulation(seed, rough(), Move::Switchover, Bug::None);
         simulation.run_until(TrueTime::from_secs(10 * MINUTE));
         simulation.audit();
-        assert_eq!(oracle::check(simulation.history()), [], "seed {seed}");
+        assert_eq!(judged(&simulation), [], "seed {seed}");
         ended += u32::from(finished(&simulation));
     }
     assert!(ended > 30, "{ended} of 40 moves ended: the others must be exceptions");
@@ -146,7 +154,7 @@ fn seeds_until_seen(bug: Bug, kind: Move, settings: Settings, rule: u8) -> Optio
         simulation.schedule(sleeps + Duration::from_secs(90), Fault::Resume { process: ProcessId(0) });
         simulation.run_until(TrueTime::from_secs(5 * MINUTE));
         simulation.audit();
-        oracle::check(simulation.history()).iter().any(|violation| violation.rule == rule)
+        judged(&simulation).iter().any(|violation| violation.rule == rule)
     })
 }
 
