@@ -66,7 +66,7 @@ fn lost(history: &History, group: &str, since: TrueTime) -> Option<(TrueTime, Du
     let epoch = missing.iter().filter_map(|number| history.book.writes.get(*number as usize)?.epoch).max()?;
     let first = lost.filter(|write| write.epoch == Some(epoch)).filter_map(|write| write.applied).min()?;
     let last =
-        history.book.acknowledged().filter(|(_, write)| bound(&write)).filter_map(|(_, write)| write.ended);
+        history.book.acknowledged().filter(|(_, write)| bound(write)).filter_map(|(_, write)| write.ended);
     let last = last.filter(|ended| *ended <= at).max()?;
     Some((at, last.since(first)))
 }
