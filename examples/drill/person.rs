@@ -64,7 +64,7 @@ struct Person {
 #[derive(Debug)]
 enum Stage {
     Begin,
-    Looking(Look),
+    Looking(Box<Look>),
     Carrying(Box<Controller>),
     Over,
 }
@@ -173,7 +173,7 @@ impl Person {
                 let regions = look.facts.health.iter().filter(|(_, health)| unfit(health));
                 let calls = regions.flat_map(|(region, _)| self.probes(region)).collect();
                 let outputs = self.ask(&mut look, calls);
-                self.stage = Stage::Looking(look);
+                self.stage = Stage::Looking(Box::new(look));
                 return outputs;
             }
             Input::Wake => {}
@@ -182,10 +182,10 @@ impl Person {
             if look.judge(now).is_empty() {
                 return self.plan(now, look);
             }
-            self.stage = Stage::Looking(look);
+            self.stage = Stage::Looking(Box::new(look));
             return vec![Output::WakeAt(now.moment + PAUSE)];
         }
-        self.stage = Stage::Looking(look);
+        self.stage = Stage::Looking(Box::new(look));
         Vec::new()
     }
 
@@ -260,10 +260,10 @@ impl Machine for Person {
             Stage::Begin => {
                 let mut look = Look::default();
                 let outputs = self.ask(&mut look, self.questions());
-                self.stage = Stage::Looking(look);
+                self.stage = Stage::Looking(Box::new(look));
                 outputs
             }
-            Stage::Looking(look) => self.look(now, look, input),
+            Stage::Looking(look) => self.look(now, *look, input),
             Stage::Carrying(controller) => self.carry(now, controller, input),
             Stage::Over => Vec::new(),
         }
