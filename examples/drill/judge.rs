@@ -78,6 +78,10 @@ impl<'a> Judge<'a> {
             Expect::NoBreakOver(seconds) => self.no_break_over(Duration::from_secs(seconds)),
             Expect::Refuses { guard, from, until } => self.refuses(guard, at(from), at(until)),
             Expect::Tells { text, from, until } => self.tells(text, at(from), at(until)),
+            Expect::TellsNothing => {
+                let told: Vec<&str> = self.0.told(TrueTime::START, TrueTime::END).collect();
+                Finding::new(told.is_empty(), "nobody is woken up", join(told))
+            }
             Expect::OrderRefused(number) => self.order_refused(number),
             Expect::TakeOvers(least) => self.take_overs(least),
             Expect::NothingTwice => self.nothing_twice(),
@@ -343,3 +347,6 @@ fn seen(moved: &Moved) -> String {
     };
     format!("{kind}{from} to {to} by {by}, begun at {}, {end}", clock(*began))
 }
+
+#[cfg(test)]
+mod tests;

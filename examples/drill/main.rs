@@ -51,13 +51,18 @@ struct Args {
 /// Virtual seconds per real second on a terminal: the default scenario takes less than half a minute.
 const SPEED: f64 = 30.0;
 
+/// The names of all scenarios.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|scenario| scenario.name)
+}
+
 fn find(name: &str) -> Result<&'static Scenario, String> {
     if let Some(found) = SCENARIOS.iter().find(|scenario| scenario.name == name) {
         return Ok(found);
     }
-    let near = |scenario: &&Scenario| strsim::jaro_winkler(scenario.name, name);
-    let nearest = SCENARIOS.iter().max_by(|one, other| near(one).total_cmp(&near(other)));
-    let hint = nearest.map(|it| format!("; the nearest is `{}`", it.name)).unwrap_or_default();
+    let near = |known: &&str| strsim::jaro_winkler(known, name);
+    let nearest = names().max_by(|one, other| near(one).total_cmp(&near(other)));
+    let hint = nearest.map(|it| format!("; the nearest is `{it}`")).unwrap_or_default();
     Err(format!("there is no such scenario{hint} (--list shows all)"))
 }
 

@@ -115,6 +115,8 @@ pub(crate) enum Expect {
     Refuses { guard: Guard, from: u64, until: u64 },
     /// Between two times people are told this, loudly.
     Tells { text: &'static str, from: u64, until: u64 },
+    /// Nobody is told anything loudly.
+    TellsNothing,
     /// A person's order of this number (from one) changes nothing.
     OrderRefused(usize),
     /// The lease is taken over at least so often while a move is under way.

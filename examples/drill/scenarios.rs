@@ -103,6 +103,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Expect::Moves(&[]),
             Expect::Serves(Preferred),
             Expect::LosesNothing,
+            Expect::TellsNothing,
             Expect::NoBreakOver(10),
         ],
     },
