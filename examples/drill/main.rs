@@ -62,8 +62,8 @@ fn find(name: &str) -> Result<&'static Scenario, String> {
     }
     let near = |known: &&str| strsim::jaro_winkler(known, name);
     let nearest = names().max_by(|one, other| near(one).total_cmp(&near(other)));
-    let hint = nearest.map(|it| format!("; the nearest is `{it}`")).unwrap_or_default();
-    Err(format!("there is no such scenario{hint} (--list shows all)"))
+    let hint = nearest.map(|it| format!("\n  the nearest is `{it}`")).unwrap_or_default();
+    Err(format!("no such scenario{hint}\n  (--list shows all)"))
 }
 
 fn speed(text: &str) -> Result<f64, String> {
