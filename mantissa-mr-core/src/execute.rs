@@ -73,8 +73,8 @@ enum Status {
     Resting(Moment),
     /// A question is open.
     Asking,
-    /// The intention is being journaled.
-    Journaling(Call),
+    /// The intention is being journaled, since this moment.
+    Journaling(Call, Moment),
     /// A call that changes something is open.
     Acting,
     /// The ledger is being changed.
@@ -93,7 +93,7 @@ impl Status {
 
     /// Whether something outside was asked and has not answered.
     fn is_open(&self) -> bool {
-        matches!(self, Self::Asking | Self::Journaling(_) | Self::Acting | Self::Swapping)
+        matches!(self, Self::Asking | Self::Journaling(..) | Self::Acting | Self::Swapping)
     }
 }
 
@@ -415,16 +415,25 @@ impl Execution {
             self.committed = true;
             wants.push(Want::Commit);
         }
+        // The append may take half as long as the call: both together end within what is journaled.
+        let deadline = deadline.saturating_mul(3) / 2;
         let event = Event::Intended { step: id.clone(), attempt, deadline };
         wants.push(Want::Journal { event, then: Some(id.clone()) });
-        self.set(now, id, Status::Journaling(call));
+        self.set(now, id, Status::Journaling(call, now));
     }
 
     /// The intention of a step is durable: the call may go out.
     pub(crate) fn journaled(&mut self, now: Moment, id: &StepId) -> Vec<Want> {
         let Some(run) = self.steps.get(id) else { return Vec::new() };
-        let Status::Journaling(call) = run.status.clone() else { return Vec::new() };
+        let Status::Journaling(call, since) = run.status.clone() else { return Vec::new() };
         let deadline = self.call_deadline(run);
+        if now.since(since) > deadline / 2 {
+            // Too long ago (a slow append, or a process that slept): whoever takes over would not wait for this call any
+            // more. The intention is journaled anew.
+            let mut wants = Vec::new();
+            self.intend(now, id, call, &mut wants);
+            return wants;
+        }
         self.set(now, id, Status::Acting);
         vec![Want::Call { step: id.clone(), call, deadline }]
     }

@@ -79,6 +79,10 @@ impl Controller {
             _ => return,
         };
         match fed {
+            Ok(Some(slot)) if self.role.holding().is_none_or(|term| slot.term > term) => {
+                // Somebody has taken over since: a record of this term must not follow theirs.
+                self.step_down(format!("{} acts for the group now, at term {}", slot.actor, slot.term));
+            }
             Ok(Some(slot)) => {
                 self.records.extend(slot.records);
                 self.read_slot();
