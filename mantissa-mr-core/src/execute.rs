@@ -182,9 +182,20 @@ impl Execution {
         execution
     }
 
+    /// The ledger says that it waits for a person, whatever the journal has of it: whoever acted before may have got no
+    /// further than the one or the other.
+    pub(crate) fn found_paused(&mut self, why: &str) {
+        if self.paused().is_none() {
+            self.mode = Mode::Paused(why.to_owned());
+        }
+    }
+
     fn replay(&mut self, event: &Event, now: Moment) {
         match event {
-            Event::Aborting { .. } => self.give_up(),
+            Event::Aborting { .. } => {
+                self.give_up();
+                self.mode = Mode::Running;
+            }
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
             Event::Intended { step, attempt, deadline } => {

@@ -125,11 +125,18 @@ impl Controller {
         let mine = |record: &&Record| !matches!(&record.event, Event::Ended { execution, .. } if *execution != running.id);
         let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
         let now = self.moment();
-        let execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        let mut execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        if let Some(why) = &running.paused {
+            execution.found_paused(why);
+        }
         self.plans.insert(running.plan.clone(), plan);
         let (committed, aborting) = (execution.is_committed(), execution.is_aborting());
         let paused = execution.paused().map(str::to_owned);
         self.execution = Some(execution);
+        if running.paused.is_none() && paused.is_some() {
+            // Journaled by whoever acted before, and not yet in the ledger, which is where people look.
+            self.change_ledger(Purpose::SetPaused(paused.clone()));
+        }
         self.transition(Trigger::Begin, &format!("{} is under way", running.id));
         if committed {
             self.transition(Trigger::Commit, "past the point of no return");
@@ -378,7 +385,7 @@ impl Controller {
             began: self.now.wall,
             paused: None,
         };
-        let planned = plan.generation;
+        let planned = plan.basis();
         let person = matches!(self.settings.mandate, Mandate::Carry(_));
         let purpose = match &ledger.execution {
             Some(old) if person && plan.urgency == Urgency::Unplanned => {
@@ -500,6 +507,7 @@ impl Controller {
                 Want::Commit => self.transition(Trigger::Commit, "past the point of no return"),
                 Want::Abort { why } => {
                     self.transition(Trigger::Abort, &why);
+                    self.change_ledger(Purpose::SetPaused(None));
                     self.notify(Severity::Critical, format!("the move is given up: {why}"));
                 }
                 Want::Pause { why, overdue } => {
