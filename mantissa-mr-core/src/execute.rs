@@ -266,6 +266,11 @@ impl Execution {
         }
     }
 
+    /// Whether nothing more may begin: it waits for a person, or for open calls before it is given up.
+    fn is_held(&self) -> bool {
+        self.paused().is_some() || self.abort_asked.is_some()
+    }
+
     /// The steps and how far they are.
     pub(crate) fn progress(&self) -> Vec<StepProgress> {
         self.order.iter().filter_map(|id| self.steps.get(id)).map(progress).collect()
@@ -348,7 +353,7 @@ impl Execution {
             wants.push(Want::Abort { why });
         }
         self.overdue(now, &mut wants);
-        if self.paused().is_some() || self.abort_asked.is_some() || self.complete {
+        if self.is_held() || self.complete {
             return wants;
         }
         for id in self.order.clone() {
@@ -442,7 +447,10 @@ impl Execution {
             // Too long ago (a slow append, or a process that slept): whoever takes over would not wait for this call any
             // more. The intention is journaled anew.
             let mut wants = Vec::new();
-            self.intend(now, id, call, &mut wants);
+            match self.is_held() {
+                true => self.set(now, id, Status::Resting(now)),
+                false => self.intend(now, id, call, &mut wants),
+            }
             return wants;
         }
         self.set(now, id, Status::Acting);
@@ -478,11 +486,21 @@ impl Execution {
             Judgement::Good(how) => self.done(id, how, &mut wants),
             Judgement::Look => self.set(now, id, Status::Resting(now)),
             Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),
+            // Nothing is begun any more: whether it is still needed is asked again when it goes on.
+            Judgement::Act(_) if self.is_held() => self.set(now, id, Status::Resting(now)),
             Judgement::Act(call) => self.intend(now, id, call, &mut wants),
             Judgement::Veto(reason) => self.veto(now, id, &reason, &mut wants),
             Judgement::Failed(error) => self.failed(now, id, &error, &mut wants),
         }
         wants.extend(self.advance(now));
+        wants
+    }
+
+    /// The ledger refused to end it: a person must look, and once they say go on it is tried again.
+    pub(crate) fn cannot_end(&mut self, why: String) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.complete = false;
+        self.wait_for_person(why, false, &mut wants);
         wants
     }
 

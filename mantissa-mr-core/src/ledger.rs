@@ -517,10 +517,14 @@ impl Ledger {
         let epoch = self.epoch().next();
         let mut next = self.clone();
         let admission = next.admission_mut(region)?;
-        if admission.state == (AdmissionState::Sealed { by: id.clone() }) {
-            *admission = Admission { epoch, state: AdmissionState::Standby };
-        } else if admission.state == AdmissionState::Active {
+        if admission.state == AdmissionState::Active {
             return Err(wrong(region, &admission.state.clone()));
+        }
+        // Not this region only: what it superseded may have sealed another one.
+        for admission in next.admissions.values_mut() {
+            if admission.state == (AdmissionState::Sealed { by: id.clone() }) {
+                *admission = Admission { epoch, state: AdmissionState::Standby };
+            }
         }
         if next.active().next().is_none() {
             return Err(wrong(region, &AdmissionState::Standby));

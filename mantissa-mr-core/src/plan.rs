@@ -146,6 +146,8 @@ pub struct Plan {
 pub struct Superseded {
     /// The execution.
     pub execution: ExecutionId,
+    /// What it had sealed: regions whose writes nobody has proven to have arrived elsewhere.
+    pub sealed: Vec<Region>,
     /// How the traffic must go if the plan is given up: the superseded execution may have left off anywhere between
     /// opening a region and shifting its traffic there.
     pub weights: Weights,

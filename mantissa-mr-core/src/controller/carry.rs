@@ -432,6 +432,13 @@ impl Controller {
                 self.finish_mandate(Ending::Refused(refusal.to_string()));
             }
             Purpose::Step { step, .. } => self.step_swapped(&step, Err(refusal.into())),
+            Purpose::End(_) => {
+                self.pending.ended = None;
+                let why = format!("the ledger does not let it end: {refusal}");
+                let wants =
+                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                self.fulfil(wants);
+            }
             other => {
                 tracing::warn!(group = %self.settings.group, ?other, %refusal, "the ledger was not changed");
             }
@@ -557,12 +564,13 @@ impl Controller {
         }
         regions.retain(|region| *region != plan.to);
         let loses = self.settings.catalog.stores.values().any(|store| store.loss != LossBound::None);
-        let left = plan.from.as_ref().filter(|_| plan.urgency == Urgency::Unplanned && loses);
-        let ungated = self.group().writers == Writers::Ungated && plan.from.is_some();
-        if let Some(from) = left.or(plan.from.as_ref().filter(|_| ungated))
-            && !regions.contains(from)
-        {
-            regions.push(from.clone());
+        let unplanned = plan.urgency == Urgency::Unplanned && loses;
+        let ungated = self.group().writers == Writers::Ungated;
+        let sealed = plan.supersedes.iter().flat_map(|superseded| &superseded.sealed);
+        for left in plan.from.iter().chain(sealed.filter(|region| **region != plan.to)) {
+            if (unplanned || ungated) && !regions.contains(left) {
+                regions.push(left.clone());
+            }
         }
         regions
     }

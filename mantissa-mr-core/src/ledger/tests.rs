@@ -125,6 +125,17 @@ fn what_supersedes_takes_the_seal_over() {
 }
 
 #[test]
+fn active_active_what_the_superseded_execution_sealed_leaves_too() {
+    let (one, two) = (execution("one"), execution("two"));
+    let sealed = under_way(Strategy::ActiveActive).seal(Term(1), &one, &[region("a")]).unwrap();
+    let second = running(&sealed, "two", Move::Evacuate);
+    let next = sealed.supersede(Term(1), &one, sealed.basis(), second).unwrap();
+    let left = next.seal(Term(1), &two, &[region("b")]).unwrap().leave(Term(1), &two, &region("b")).unwrap();
+    assert_eq!(left.active().collect::<Vec<_>>(), [&region("c")]);
+    assert!(left.finish(Term(1), ended("two", Outcome::Finished)).is_ok());
+}
+
+#[test]
 fn active_active_the_last_region_that_serves_does_not_leave() {
     let mut ledger = under_way(Strategy::ActiveActive);
     let one = execution("one");

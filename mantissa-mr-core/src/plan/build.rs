@@ -92,6 +92,11 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
 
 fn superseded(situation: &Situation<'_>, from: Option<&Region>) -> Option<Superseded> {
     let running = situation.ledger.execution.as_ref()?;
+    let sealed = |(_, admission): &(&Region, &Admission)| {
+        admission.state == AdmissionState::Sealed { by: running.id.clone() }
+    };
+    let sealed =
+        situation.ledger.admissions.iter().filter(sealed).map(|(region, _)| region.clone()).collect();
     let weights = match situation.ledger.strategy {
         Strategy::ActivePassive => Weights::all_to(from?),
         Strategy::ActiveActive => {
@@ -100,7 +105,7 @@ fn superseded(situation: &Situation<'_>, from: Option<&Region>) -> Option<Supers
             Weights::even(admissions.filter(|(_, admission)| serves(admission)).map(|(region, _)| region))
         }
     };
-    Some(Superseded { execution: running.id.clone(), weights })
+    Some(Superseded { execution: running.id.clone(), sealed, weights })
 }
 
 fn urgency(situation: &Situation<'_>, kind: Move, from: Option<&Region>) -> Urgency {
