@@ -590,3 +590,6 @@ fn progress(run: &StepRun) -> StepProgress {
     let Step { id, phase, action, .. } = &run.step;
     StepProgress { step: id.clone(), phase: *phase, what: action.describe(), status, why }
 }
+
+#[cfg(test)]
+mod tests;

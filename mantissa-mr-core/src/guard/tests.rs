@@ -9,7 +9,7 @@ use crate::check::Fitness;
 use crate::deployment::{Strategy, Writers};
 use crate::facts::RecentMoves;
 use crate::fixture::{Fixture, region, resource};
-use crate::ledger::{Ended, Generation, Outcome, Running, Term};
+use crate::ledger::{Ended, Outcome, Running, Term};
 use crate::name::{ActorId, ExecutionId, GroupName};
 use crate::plan::{Move, MoveRequest, Plan, build};
 
