@@ -102,6 +102,8 @@ struct StepRun {
     step: Step,
     status: Status,
     attempt: u32,
+    /// This process was told that the step's call was accepted.
+    accepted: bool,
     since: Option<Moment>,
     delays: ExponentialBackoff,
 }
@@ -229,7 +231,14 @@ impl Execution {
                 .build();
             (
                 step.id.clone(),
-                StepRun { step: step.clone(), status: Status::Pending, attempt: 0, since: None, delays },
+                StepRun {
+                    step: step.clone(),
+                    status: Status::Pending,
+                    attempt: 0,
+                    accepted: false,
+                    since: None,
+                    delays,
+                },
             )
         };
         self.steps = steps.iter().enumerate().map(run).collect();
@@ -476,13 +485,15 @@ impl Execution {
 
     /// A call of a step was answered.
     pub(crate) fn replied(&mut self, now: Moment, id: &StepId, reply: Reply) -> Vec<Want> {
-        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        let Some(run) = self.steps.get_mut(id) else { return Vec::new() };
         if !matches!(run.status, Status::Asking | Status::Acting) {
             return Vec::new();
         }
         let acting = run.status == Status::Acting;
+        run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
+        let (action, accepted) = (run.step.action.clone(), run.accepted);
         let mut wants = Vec::new();
-        match self.judge(&run.step.action.clone(), reply, acting) {
+        match self.judge(&action, reply, acting, accepted) {
             Judgement::Good(how) => self.done(id, how, &mut wants),
             Judgement::Look => self.set(now, id, Status::Resting(now)),
             Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),

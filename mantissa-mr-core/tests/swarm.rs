@@ -58,8 +58,8 @@ fn the_fourth_quarter_of_the_seeds() {
 #[test]
 fn the_seeds_that_found_something() {
     every_rule_holds([
-        399,     // giving up what superseded a move left the traffic where the superseded one had not shifted it from
-        1_307,   // a failover planned before a switchover opened its region began after it
+        399,   // giving up what superseded a move left the traffic where the superseded one had not shifted it from
+        1_307, // a failover planned before a switchover opened its region began after it
         100_172, // a pause was in the journal and not in the ledger, where people look
         200_167, // a promote began between the order to give up and the giving up
         200_978, // an evacuation that superseded another never ended

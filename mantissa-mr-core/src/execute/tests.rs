@@ -5,7 +5,7 @@ use crate::fixture::{Fixture, region, resource};
 use crate::guard::Initiator;
 use crate::notify::HookAnswer;
 use crate::plan::{self, Move, MoveRequest};
-use crate::store::{Drained, StoreStatus};
+use crate::store::{Drained, Role, StoreStatus};
 
 /// A switchover from `a` to `b`, step by step.
 struct Bench {
@@ -145,4 +145,23 @@ fn a_pause_that_only_the_ledger_knows_of_holds() {
     bench.execution.found_paused("a person looks");
     assert_eq!(bench.execution.advance(bench.now), []);
     assert_eq!(bench.execution.paused(), Some("a person looks"));
+}
+
+#[test]
+fn a_target_that_only_calls_itself_the_writer_is_promoted_all_the_same() {
+    let mut bench = Bench::new();
+    // Cut off when `a` took over from it, `b` has not been told yet.
+    bench.status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    let reply = bench.answer(call);
+    let wants = bench.execution.replied(bench.now, &step, reply.clone());
+    assert!(intends(&wants), "{wants:?}");
+    let wants = bench.execution.journaled(bench.now, &step);
+    assert!(matches!(&wants[..], [Want::Call { call: Call::Promote { .. }, .. }]), "{wants:?}");
+    bench.execution.replied(bench.now, &step, Reply::Promote(Ok(())));
+    // Accepted, and `a` has not stepped back yet: that is waited for.
+    let wants = bench.execution.replied(bench.now, &step, reply);
+    assert!(!intends(&wants) && wants.iter().any(|want| matches!(want, Want::WakeAt(_))), "{wants:?}");
+    bench.status.replicas.get_mut(&region("a")).unwrap().role = Role::Replica;
+    bench.run_until(|want| matches!(want, Want::Journal { event: Event::Done { step, .. }, .. } if step.as_str().starts_with("promote")));
 }
