@@ -123,6 +123,13 @@ fn the_list_names_every_scenario() {
 }
 
 #[test]
+fn the_help_is_as_narrow_as_everything_else() {
+    let output = drill(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_plain(text(&output.stdout));
+}
+
+#[test]
 fn bad_input_is_answered_with_what_would_be_good() {
     let cases: [(&[&str], &str); 5] = [
         (&["--scenario", "region-los"], "the nearest is `region-loss`"),
