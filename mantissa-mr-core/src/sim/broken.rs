@@ -25,7 +25,7 @@ mod lens;
 mod settings;
 mod tampered;
 
-pub use hunt::{Bite, Hunt, hunt, run};
+pub use hunt::{Bite, Hunt, World, hunt, stage};
 use tampered::{Tamper, Tampered};
 
 macro_rules! variants {
@@ -120,11 +120,7 @@ impl Broken {
     }
 
     /// A controller, as broken as this says.
-    pub(super) fn controller(
-        self,
-        real: &Arc<Deployment>,
-        controller: Box<dyn Machine>,
-    ) -> Box<dyn Machine> {
+    pub(super) fn controller(self, real: &Arc<Deployment>, controller: Box<dyn Machine>) -> Box<dyn Machine> {
         match self.tamper(real) {
             Some(tamper) => Box::new(Tampered::new(controller, tamper)),
             None => controller,

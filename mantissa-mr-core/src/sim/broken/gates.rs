@@ -21,7 +21,9 @@ pub(super) fn tamper(broken: Broken, real: &Arc<Deployment>, gate: Box<dyn Gate>
         Broken::TrustFromAnswer => Box::new(FromAnswer::default()),
         Broken::ReadsReplica => Box::new(Replica::default()),
         Broken::FailsOpen => Box::new(LastAnswer::default()),
-        Broken::ClockStopsInSleep => Box::new(Sleeper { trust: terms.trust, last: None, slept: Duration::ZERO }),
+        Broken::ClockStopsInSleep => {
+            Box::new(Sleeper { trust: terms.trust, last: None, slept: Duration::ZERO })
+        }
         Broken::AcknowledgesLate => {
             return Box::new(Careless { gate, keeps: Duration::MAX, permits: BTreeMap::new(), given: 0 });
         }

@@ -14,13 +14,15 @@ pub struct Bite {
     pub broken: Broken,
     /// At which seed.
     pub seed: u64,
+    /// Whether the world was made for it.
+    pub chosen: bool,
     /// The first violation of its rule there.
     pub violation: Violation,
 }
 
 impl fmt::Display for Bite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { broken, seed, violation } = self;
+        let Self { broken, seed, violation, .. } = self;
         write!(f, "{broken} is caught at seed {seed}: {violation}\n  REPRODUCE WITH: ")?;
         write!(f, "cargo run --release -p mantissa-mr-core --features sim --example seeds -- ")?;
         write!(f, "--broken {broken} {seed} 1")
@@ -36,22 +38,26 @@ pub struct Hunt {
     pub seeds: u64,
 }
 
-/// Runs a seed, with the library broken or as it is, and says what every oracle found. Most variants run in a world drawn
-/// from the seed; one whose bug sits in a narrow window of time runs in a world that is made for it.
+/// Where a variant is hunted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// In worlds that are drawn from the seed alone.
+    Drawn,
+    /// In worlds in which the bug has an occasion, where chance rarely gives it one; else in drawn ones.
+    Chosen,
+}
+
+/// A run at a seed in one of a variant's worlds, before the library is broken. Says whether it was chosen.
 ///
 /// # Errors
 /// None that a seed could bring about.
-pub fn run(broken: Option<Broken>, seed: u64) -> Result<Vec<Violation>, Problems> {
-    swarm(broken, seed, broken)
+pub fn stage(broken: Broken, seed: u64, world: World) -> Result<(Swarm, bool), Problems> {
+    let mut swarm = Swarm::draw(seed, Phases::default())?;
+    let chosen = world == World::Chosen && chosen::choose(broken, &mut swarm)?;
+    Ok((swarm, chosen))
 }
 
-/// A world for one variant, in which it is at work, or not.
-fn swarm(world: Option<Broken>, seed: u64, broken: Option<Broken>) -> Result<Vec<Violation>, Problems> {
-    if world == Some(Broken::NoRateMargin) {
-        return Ok(oracle::check(&chosen::narrow_margin(seed, broken)?));
-    }
-    let mut swarm = Swarm::draw(seed, Phases::default())?;
-    swarm.broken = broken;
+fn violations(swarm: Swarm) -> Result<Vec<Violation>, Problems> {
     let (simulation, _) = swarm.run()?;
     Ok(oracle::check(simulation.history()))
 }
@@ -61,14 +67,14 @@ fn swarm(world: Option<Broken>, seed: u64, broken: Option<Broken>) -> Result<Vec
 ///
 /// # Errors
 /// None that a seed could bring about.
-pub fn hunt(broken: Broken, first: u64, count: u64) -> Result<Hunt, Problems> {
+pub fn hunt(broken: Broken, world: World, first: u64, count: u64) -> Result<Hunt, Problems> {
     for seed in first..first.saturating_add(count) {
-        let violations = swarm(Some(broken), seed, Some(broken))?;
-        let Some(violation) = violations.into_iter().find(|violation| violation.rule == broken.rule()) else {
-            continue;
-        };
-        if swarm(Some(broken), seed, None)?.is_empty() {
-            let bite = Some(Bite { broken, seed, violation });
+        let (mut swarm, chosen) = stage(broken, seed, world)?;
+        swarm.broken = Some(broken);
+        let mine = |violation: &Violation| violation.rule == broken.rule();
+        let Some(violation) = violations(swarm)?.into_iter().find(mine) else { continue };
+        if violations(stage(broken, seed, world)?.0)?.is_empty() {
+            let bite = Some(Bite { broken, seed, chosen, violation });
             return Ok(Hunt { bite, seeds: seed - first + 1 });
         }
     }
