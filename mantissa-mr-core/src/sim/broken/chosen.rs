@@ -156,13 +156,17 @@ impl Scene {
         let traffic = &mut swarm.settings.traffic;
         (traffic.slow, traffic.slow_work) = (Rate::one_in(3), Spread::new(deadline / 4, deadline * 9 / 20));
         (traffic.clients, traffic.every) = (4, Spread::millis(300, 1_500));
+        self.wish(Move::Failover, true, Duration::from_millis(100));
     }
 
     fn switchover(&mut self, after: Duration) {
+        self.wish(Move::Switchover, false, after);
+    }
+
+    fn wish(&mut self, kind: Move, force: bool, after: Duration) {
         let (group, region) = (self.group(), self.others().first().cloned());
         if let Some(group) = group {
-            let wish = Wish::Move { group, kind: Move::Switchover, region, force: false };
-            self.wishes.push((self.at + after, wish));
+            self.wishes.push((self.at + after, Wish::Move { group, kind, region, force }));
         }
     }
 
@@ -239,11 +243,12 @@ impl Scene {
         }
     }
 
-    /// The region that serves is lost, and no other looks fit.
+    /// The region that serves is lost, and no other looked fit for long before.
     fn all_look_unfit(&mut self) {
+        self.at = self.at + seconds(60);
         self.lost(Automatic::On);
         for region in self.others() {
-            self.fault(self.at, Fault::Looks { region, fitness: Some(Fitness::Unfit) });
+            self.fault(TrueTime::from_secs(1), Fault::Looks { region, fitness: Some(Fitness::Unfit) });
         }
     }
 
