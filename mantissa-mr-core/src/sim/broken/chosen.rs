@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Broken;
 use crate::check::Fitness;
-use crate::deployment::{Automatic, Deployment, DeploymentSpec, Strategy, TierChoice};
+use crate::deployment::{Automatic, Deployment, DeploymentSpec, Strategy, TierChoice, Writers};
 use crate::name::{GroupName, Region, ResourceName};
 use crate::plan::Move;
 use crate::problem::Problems;
@@ -30,7 +30,8 @@ pub(super) fn choose(broken: Broken, swarm: &mut Swarm) -> Result<bool, Problems
     match broken {
         Broken::TrustFromAnswer | Broken::ClockStopsInSleep => scene.asleep(swarm),
         Broken::AcknowledgesLate => scene.asleep(swarm),
-        Broken::NoWriteDeadline | Broken::NoSealWait => scene.cut_off(swarm),
+        Broken::NoWriteDeadline | Broken::NoSealWait => scene.cut_off(swarm, seconds(30), seconds(14)),
+        Broken::NoRateMargin => scene.slow_gate(swarm),
         Broken::TakesUnproven => scene.unproven(),
         Broken::DrainsByLag => scene.stale_metric(),
         Broken::NoLossGuard | Broken::UnknownLagIsZero | Broken::NothingIsLost => scene.far_behind(),
@@ -51,14 +52,16 @@ pub(super) fn choose(broken: Broken, swarm: &mut Swarm) -> Result<bool, Problems
     Ok(true)
 }
 
-/// The run's deployment, if one region serves; else one of the same regions in which one does.
+/// The run's deployment, if one region serves; else one of as many regions in which one does. Every writer asks a gate.
 fn passive(swarm: &Swarm) -> Result<DeploymentSpec, Problems> {
-    let drawn = swarm.deployment.spec();
-    if drawn.strategy == Strategy::ActivePassive {
-        return Ok(drawn.clone());
+    let mut spec = swarm.deployment.spec().clone();
+    if spec.strategy != Strategy::ActivePassive {
+        let other = crate::sim::deployment::spec(spec.regions.len(), Strategy::ActivePassive)?;
+        spec = DeploymentSpec { policy: spec.policy, ..other };
     }
-    let mut spec = crate::sim::deployment::spec(drawn.regions.len(), Strategy::ActivePassive)?;
-    spec.policy = drawn.policy.clone();
+    for group in &mut spec.groups {
+        group.writers = Writers::Gated;
+    }
     Ok(spec)
 }
 
@@ -134,14 +137,16 @@ impl Scene {
         (traffic.slow, traffic.slow_work) = (Rate::one_in(4), Spread::millis(500, 8_000));
     }
 
-    /// The region that serves is cut off from everybody but its clients; others have clients too.
-    fn cut_off(&mut self, swarm: &mut Swarm) {
-        self.spec.policy.automatic = Automatic::On;
-        self.tiers(seconds(300));
+    /// The region that serves is cut off from everybody but its clients, and a person has the group moved away at once,
+    /// whatever speaks against it. The other regions have clients too.
+    fn cut_off(&mut self, swarm: &mut Swarm, trust: Duration, write_deadline: Duration) {
         self.set_stores("promotion", text(Duration::from_millis(500)));
+        self.spec.policy.timing.fence_deadline = seconds(2);
+        let gate = &mut self.spec.policy.gate;
+        (gate.trust, gate.write_deadline) = (trust, write_deadline);
         let here = Place::Region(self.preferred());
-        let others: Vec<Place> =
-            self.others().into_iter().map(Place::Region).chain([Place::Witness]).collect();
+        let others = self.others().into_iter().map(Place::Region);
+        let others: Vec<Place> = others.chain([Place::Witness, Place::Operator]).collect();
         for other in others {
             self.fault(self.at, Fault::Cut { from: here.clone(), to: other.clone() });
             self.fault(self.at, Fault::Cut { from: other, to: here.clone() });
@@ -152,11 +157,31 @@ impl Scene {
             self.fault(TrueTime::from_secs(1), fault);
         }
         // Writes that take as long as they may.
-        let deadline = self.spec.policy.gate.write_deadline;
         let traffic = &mut swarm.settings.traffic;
-        (traffic.slow, traffic.slow_work) = (Rate::one_in(3), Spread::new(deadline / 4, deadline * 9 / 20));
+        traffic.slow = Rate::one_in(3);
+        traffic.slow_work = Spread::new(write_deadline / 4, write_deadline * 9 / 20);
         (traffic.clients, traffic.every) = (4, Spread::millis(300, 1_500));
         self.wish(Move::Failover, true, Duration::from_millis(100));
+    }
+
+    /// The same, with a trust so long that the rates of clocks make a difference of many seconds. The gate of the region
+    /// that is left is renewed right before it is cut off; its clock is slow, the mover's is fast. Gates of the other
+    /// regions begin anew all the time, and so read the ledger as soon as it admits them.
+    fn slow_gate(&mut self, swarm: &mut Swarm) {
+        const PPM: i32 = 9_800;
+        let trust = seconds(1_000);
+        self.cut_off(swarm, trust, seconds(1));
+        self.fault(TrueTime::from_secs(1), Fault::ClockRate { process: ProcessId(0), ppm: -PPM });
+        self.fault(self.at + seconds(1), Fault::ClockRate { process: self.mover(), ppm: PPM });
+        let back_after = Some(Duration::ZERO);
+        self.fault(self.at.before(seconds(1)), Fault::Crash { process: ProcessId(0), back_after });
+        for wait in 985..1_020 {
+            for other in 1..self.spec.regions.len() {
+                let fault = Fault::Crash { process: ProcessId(other as u32), back_after };
+                self.fault(self.at + seconds(wait), fault);
+            }
+        }
+        swarm.phases.heals = self.at + trust + seconds(100);
     }
 
     fn switchover(&mut self, after: Duration) {
