@@ -102,6 +102,8 @@ struct StepRun {
     step: Step,
     status: Status,
     attempt: u32,
+    /// This process was told that the step's call was accepted.
+    accepted: bool,
     since: Option<Moment>,
     delays: ExponentialBackoff,
 }
@@ -182,9 +184,20 @@ impl Execution {
         execution
     }
 
+    /// The ledger says that it waits for a person, whatever the journal has of it: whoever acted before may have got no
+    /// further than the one or the other.
+    pub(crate) fn found_paused(&mut self, why: &str) {
+        if self.paused().is_none() {
+            self.mode = Mode::Paused(why.to_owned());
+        }
+    }
+
     fn replay(&mut self, event: &Event, now: Moment) {
         match event {
-            Event::Aborting { .. } => self.give_up(),
+            Event::Aborting { .. } => {
+                self.give_up();
+                self.mode = Mode::Running;
+            }
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
             Event::Intended { step, attempt, deadline } => {
@@ -218,7 +231,14 @@ impl Execution {
                 .build();
             (
                 step.id.clone(),
-                StepRun { step: step.clone(), status: Status::Pending, attempt: 0, since: None, delays },
+                StepRun {
+                    step: step.clone(),
+                    status: Status::Pending,
+                    attempt: 0,
+                    accepted: false,
+                    since: None,
+                    delays,
+                },
             )
         };
         self.steps = steps.iter().enumerate().map(run).collect();
@@ -253,6 +273,11 @@ impl Execution {
             Mode::Running => None,
             Mode::Paused(why) => Some(why),
         }
+    }
+
+    /// Whether nothing more may begin: it waits for a person, or for open calls before it is given up.
+    fn is_held(&self) -> bool {
+        self.paused().is_some() || self.abort_asked.is_some()
     }
 
     /// The steps and how far they are.
@@ -337,7 +362,7 @@ impl Execution {
             wants.push(Want::Abort { why });
         }
         self.overdue(now, &mut wants);
-        if self.paused().is_some() || self.abort_asked.is_some() || self.complete {
+        if self.is_held() || self.complete {
             return wants;
         }
         for id in self.order.clone() {
@@ -431,7 +456,10 @@ impl Execution {
             // Too long ago (a slow append, or a process that slept): whoever takes over would not wait for this call any
             // more. The intention is journaled anew.
             let mut wants = Vec::new();
-            self.intend(now, id, call, &mut wants);
+            match self.is_held() {
+                true => self.set(now, id, Status::Resting(now)),
+                false => self.intend(now, id, call, &mut wants),
+            }
             return wants;
         }
         self.set(now, id, Status::Acting);
@@ -457,21 +485,33 @@ impl Execution {
 
     /// A call of a step was answered.
     pub(crate) fn replied(&mut self, now: Moment, id: &StepId, reply: Reply) -> Vec<Want> {
-        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        let Some(run) = self.steps.get_mut(id) else { return Vec::new() };
         if !matches!(run.status, Status::Asking | Status::Acting) {
             return Vec::new();
         }
         let acting = run.status == Status::Acting;
+        run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
+        let (action, accepted) = (run.step.action.clone(), run.accepted);
         let mut wants = Vec::new();
-        match self.judge(&run.step.action.clone(), reply, acting) {
+        match self.judge(&action, reply, acting, accepted) {
             Judgement::Good(how) => self.done(id, how, &mut wants),
             Judgement::Look => self.set(now, id, Status::Resting(now)),
             Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),
+            // Nothing is begun any more: whether it is still needed is asked again when it goes on.
+            Judgement::Act(_) if self.is_held() => self.set(now, id, Status::Resting(now)),
             Judgement::Act(call) => self.intend(now, id, call, &mut wants),
             Judgement::Veto(reason) => self.veto(now, id, &reason, &mut wants),
             Judgement::Failed(error) => self.failed(now, id, &error, &mut wants),
         }
         wants.extend(self.advance(now));
+        wants
+    }
+
+    /// The ledger refused to end it: a person must look, and once they say go on it is tried again.
+    pub(crate) fn cannot_end(&mut self, why: String) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.complete = false;
+        self.wait_for_person(why, false, &mut wants);
         wants
     }
 
@@ -561,3 +601,6 @@ fn progress(run: &StepRun) -> StepProgress {
     let Step { id, phase, action, .. } = &run.step;
     StepProgress { step: id.clone(), phase: *phase, what: action.describe(), status, why }
 }
+
+#[cfg(test)]
+mod tests;

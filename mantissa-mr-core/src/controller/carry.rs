@@ -125,11 +125,18 @@ impl Controller {
         let mine = |record: &&Record| !matches!(&record.event, Event::Ended { execution, .. } if *execution != running.id);
         let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
         let now = self.moment();
-        let execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        let mut execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        if let Some(why) = &running.paused {
+            execution.found_paused(why);
+        }
         self.plans.insert(running.plan.clone(), plan);
         let (committed, aborting) = (execution.is_committed(), execution.is_aborting());
         let paused = execution.paused().map(str::to_owned);
         self.execution = Some(execution);
+        if running.paused.is_none() && paused.is_some() {
+            // Journaled by whoever acted before, and not yet in the ledger, which is where people look.
+            self.change_ledger(Purpose::SetPaused(paused.clone()));
+        }
         self.transition(Trigger::Begin, &format!("{} is under way", running.id));
         if committed {
             self.transition(Trigger::Commit, "past the point of no return");
@@ -378,7 +385,7 @@ impl Controller {
             began: self.now.wall,
             paused: None,
         };
-        let planned = plan.generation;
+        let planned = plan.basis();
         let person = matches!(self.settings.mandate, Mandate::Carry(_));
         let purpose = match &ledger.execution {
             Some(old) if person && plan.urgency == Urgency::Unplanned => {
@@ -425,6 +432,13 @@ impl Controller {
                 self.finish_mandate(Ending::Refused(refusal.to_string()));
             }
             Purpose::Step { step, .. } => self.step_swapped(&step, Err(refusal.into())),
+            Purpose::End(_) => {
+                self.pending.ended = None;
+                let why = format!("the ledger does not let it end: {refusal}");
+                let wants =
+                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                self.fulfil(wants);
+            }
             other => {
                 tracing::warn!(group = %self.settings.group, ?other, %refusal, "the ledger was not changed");
             }
@@ -500,6 +514,7 @@ impl Controller {
                 Want::Commit => self.transition(Trigger::Commit, "past the point of no return"),
                 Want::Abort { why } => {
                     self.transition(Trigger::Abort, &why);
+                    self.change_ledger(Purpose::SetPaused(None));
                     self.notify(Severity::Critical, format!("the move is given up: {why}"));
                 }
                 Want::Pause { why, overdue } => {
@@ -549,12 +564,13 @@ impl Controller {
         }
         regions.retain(|region| *region != plan.to);
         let loses = self.settings.catalog.stores.values().any(|store| store.loss != LossBound::None);
-        let left = plan.from.as_ref().filter(|_| plan.urgency == Urgency::Unplanned && loses);
-        let ungated = self.group().writers == Writers::Ungated && plan.from.is_some();
-        if let Some(from) = left.or(plan.from.as_ref().filter(|_| ungated))
-            && !regions.contains(from)
-        {
-            regions.push(from.clone());
+        let unplanned = plan.urgency == Urgency::Unplanned && loses;
+        let ungated = self.group().writers == Writers::Ungated;
+        let sealed = plan.supersedes.iter().flat_map(|superseded| &superseded.sealed);
+        for left in plan.from.iter().chain(sealed.filter(|region| **region != plan.to)) {
+            if (unplanned || ungated) && !regions.contains(left) {
+                regions.push(left.clone());
+            }
         }
         regions
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Action, FORMAT, Move, Plan, Step, predict};
+use super::{Action, FORMAT, Move, Plan, Step, Superseded, predict};
 use crate::check::Fitness;
 use crate::compute::Target;
 use crate::deployment::{Share, Strategy, Writers};
 use crate::facts::Situation;
 use crate::guard::{self, Override, Waiver};
-use crate::ledger::AdmissionState;
+use crate::ledger::{Admission, AdmissionState};
 use crate::name::{Region, ResourceName, StepId};
 use crate::notify::HookPoint;
 use crate::problem::{Problem, Problems};
@@ -74,12 +74,13 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         deployment: situation.deployment.hash().clone(),
         group: situation.group.name.clone(),
         kind: request.kind,
-        from,
-        to,
         urgency,
         drill: request.drill,
         generation: situation.ledger.generation,
         epoch: situation.ledger.epoch(),
+        supersedes: superseded(situation, from.as_ref()),
+        from,
+        to,
         made: situation.now.wall,
         why: request.why.clone(),
         predicted: predict::predict(&steps, loss),
@@ -87,6 +88,24 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         guards,
         waivers: request.waivers.clone(),
     })
+}
+
+fn superseded(situation: &Situation<'_>, from: Option<&Region>) -> Option<Superseded> {
+    let running = situation.ledger.execution.as_ref()?;
+    let sealed = |(_, admission): &(&Region, &Admission)| {
+        admission.state == AdmissionState::Sealed { by: running.id.clone() }
+    };
+    let sealed =
+        situation.ledger.admissions.iter().filter(sealed).map(|(region, _)| region.clone()).collect();
+    let weights = match situation.ledger.strategy {
+        Strategy::ActivePassive => Weights::all_to(from?),
+        Strategy::ActiveActive => {
+            let serves = |admission: &Admission| admission.state != AdmissionState::Standby;
+            let admissions = situation.ledger.admissions.iter();
+            Weights::even(admissions.filter(|(_, admission)| serves(admission)).map(|(region, _)| region))
+        }
+    };
+    Some(Superseded { execution: running.id.clone(), sealed, weights })
 }
 
 fn urgency(situation: &Situation<'_>, kind: Move, from: Option<&Region>) -> Urgency {
@@ -477,7 +496,8 @@ impl Graph<'_> {
     }
 }
 
-/// What giving a plan up takes: stores let the old region's writers in again, its gates reopen, capacity goes back.
+/// What giving a plan up takes: stores let the old region's writers in again, its gates reopen, traffic that a superseded
+/// execution had not shifted yet goes to where is served, capacity goes back.
 pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let step = |id: StepId, phase: Phase, action: Action, after: Vec<StepId>| Step {
@@ -500,6 +520,16 @@ pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Ve
     let reopen = StepId::of("abort.reopen", &[]);
     let regions = plan.from.iter().cloned().collect();
     steps.push(step(reopen.clone(), Phase::Open, Action::Reopen { regions }, unfenced));
+    for shift in &plan.steps {
+        if let (Action::Shift { router, .. }, Some(superseded)) = (&shift.action, &plan.supersedes) {
+            let (router, weights) = (router.clone(), superseded.weights.clone());
+            let id = StepId::of("abort.shift", &[router.as_str()]);
+            let action = Action::Shift { router, weights, urgency: Urgency::Planned };
+            let mut back = step(id, Phase::Shift, action, vec![reopen.clone()]);
+            back.best_effort = true;
+            steps.push(back);
+        }
+    }
     if strategy == Strategy::ActiveActive {
         return steps;
     }
