@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Broken;
 use crate::check::Fitness;
 use crate::deployment::{Automatic, Deployment, DeploymentSpec, Strategy, TierChoice, Writers};
+use crate::ledger::OrderKind;
 use crate::name::{GroupName, Region, ResourceName};
 use crate::plan::Move;
 use crate::problem::Problems;
@@ -42,6 +43,7 @@ pub(super) fn choose(broken: Broken, swarm: &mut Swarm) -> Result<bool, Problems
         Broken::TargetUnseen => scene.all_look_unfit(),
         Broken::FailsBack => scene.moved_away(),
         Broken::NoVelocity => scene.two_groups()?,
+        Broken::PausesSilently => scene.paused(),
         Broken::KeepsProposal => scene.proposed(),
         _ => return Ok(false),
     }
@@ -140,8 +142,8 @@ impl Scene {
     /// The region that serves is cut off from everybody but its clients, and a person has the group moved away at once,
     /// whatever speaks against it. The other regions have clients too.
     fn cut_off(&mut self, swarm: &mut Swarm, trust: Duration, write_deadline: Duration) {
-        self.set_stores("promotion", text(Duration::from_millis(500)));
-        self.spec.policy.timing.fence_deadline = seconds(2);
+        // Nothing to fence and nothing to promote: the gates alone keep the regions apart.
+        self.one_by_one();
         let gate = &mut self.spec.policy.gate;
         (gate.trust, gate.write_deadline) = (trust, write_deadline);
         let here = Place::Region(self.preferred());
@@ -158,30 +160,35 @@ impl Scene {
         }
         // Writes that take as long as they may.
         let traffic = &mut swarm.settings.traffic;
-        traffic.slow = Rate::one_in(3);
+        traffic.slow = Rate::one_in(2);
         traffic.slow_work = Spread::new(write_deadline / 4, write_deadline * 9 / 20);
-        (traffic.clients, traffic.every) = (4, Spread::millis(300, 1_500));
+        (traffic.clients, traffic.every) = (8, Spread::millis(300, 1_500));
+        self.gates_read(trust);
         self.wish(Move::Failover, true, Duration::from_millis(100));
     }
 
-    /// The same, with a trust so long that the rates of clocks make a difference of many seconds. The gate of the region
-    /// that is left is renewed right before it is cut off; its clock is slow, the mover's is fast. Gates of the other
-    /// regions begin anew all the time, and so read the ledger as soon as it admits them.
+    /// The same, with a trust so long that the rates of clocks make a difference of many seconds: the clock of the gate
+    /// that is left is slow, the mover's is fast.
     fn slow_gate(&mut self, swarm: &mut Swarm) {
         const PPM: i32 = 9_800;
         let trust = seconds(1_000);
         self.cut_off(swarm, trust, seconds(1));
         self.fault(TrueTime::from_secs(1), Fault::ClockRate { process: ProcessId(0), ppm: -PPM });
         self.fault(self.at + seconds(1), Fault::ClockRate { process: self.mover(), ppm: PPM });
+        swarm.phases.heals = self.at + trust + seconds(100);
+    }
+
+    /// The gate of the region that is left is renewed right before it is cut off. The others begin anew all the time from
+    /// then on when gates may have shut, and so read the ledger as soon as it admits them.
+    fn gates_read(&mut self, trust: Duration) {
         let back_after = Some(Duration::ZERO);
         self.fault(self.at.before(seconds(1)), Fault::Crash { process: ProcessId(0), back_after });
-        for wait in 985..1_020 {
+        for wait in 0..40 {
             for other in 1..self.spec.regions.len() {
                 let fault = Fault::Crash { process: ProcessId(other as u32), back_after };
-                self.fault(self.at + seconds(wait), fault);
+                self.fault(self.at + trust.saturating_sub(seconds(15)) + seconds(wait), fault);
             }
         }
-        swarm.phases.heals = self.at + trust + seconds(100);
     }
 
     fn switchover(&mut self, after: Duration) {
@@ -195,11 +202,16 @@ impl Scene {
         }
     }
 
-    /// A switchover with stores that replicate one by one, slowly, and cannot be compared.
-    fn unproven(&mut self) {
+    /// Every store replicates item by item.
+    fn one_by_one(&mut self) {
         for store in self.spec.groups.iter_mut().flat_map(|group| &mut group.stores) {
             "item-by-item".clone_into(&mut store.kind);
         }
+    }
+
+    /// A switchover with stores that replicate slowly and cannot be compared.
+    fn unproven(&mut self) {
+        self.one_by_one();
         self.set_stores("provable", false);
         self.set_stores("lag", text(seconds(40)));
         self.switchover(Duration::ZERO);
@@ -295,6 +307,15 @@ impl Scene {
         self.spec.policy.velocity.window = seconds(3_600);
         self.lost(Automatic::On);
         Ok(())
+    }
+
+    /// A person has a switchover paused.
+    fn paused(&mut self) {
+        self.switchover(Duration::ZERO);
+        if let Some(group) = self.group() {
+            let wish = Wish::Order { group, what: OrderKind::Pause };
+            self.wishes.push((self.at + self.random.span(Spread::millis(2_000, 20_000)), wish));
+        }
     }
 
     /// A plan is proposed, and nobody approves it.
