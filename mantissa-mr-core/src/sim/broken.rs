@@ -2,7 +2,7 @@
 //! rule there are variants with one bug each, and each must be caught by that rule's oracle within a few seeds
 //! (`tests/oracles_bite.rs`; `examples/seeds.rs --broken` prints how many it took).
 //!
-//! No line of what is judged is changed. A variant wraps the library's own gates and controllers ([`Tampered`]): it changes
+//! No line of what is judged is changed. A variant wraps the library's own gates and controllers (`Tampered`): it changes
 //! what they are told, what they say, what their clock shows, or the deployment and the catalog that they are given. The
 //! oracles go on to see what was really sent, stored and answered.
 

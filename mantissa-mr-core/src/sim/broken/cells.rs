@@ -15,7 +15,7 @@ pub(super) fn tamper(broken: Broken) -> Option<Box<dyn Tamper>> {
     Some(match broken {
         Broken::BlindPut => Box::new(Blind { always: true, ..Blind::default() }),
         Broken::PutsAgain => Box::new(Blind::default()),
-        Broken::CallsTooEarly => Box::new(Early::default()),
+        Broken::CallsTooEarly => Box::new(Early),
         Broken::IgnoresTakenSlot => Box::new(Deaf::default()),
         Broken::StaleEnactor => Box::new(Deaf { ledger: true, ..Deaf::default() }),
         _ => return None,
@@ -91,7 +91,7 @@ fn applied() -> Reply {
 }
 
 /// Takes an append for done when it was sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Early;
 
 impl Tamper for Early {
