@@ -66,8 +66,13 @@ fn what_is_not_there_or_is_another_deployments_is_said_so() {
     let world = world.made();
     let text = std::fs::read_to_string(world.path("quick.toml")).unwrap();
     std::fs::write(world.path("quick.toml"), text.replace("trust = \"700ms\"", "trust = \"20s\"")).unwrap();
-    world.run("switchover --yes").code(2).says("it was made for another deployment");
-    world.run("init").code(2).says("it was made for another deployment");
+    let before = world.cell("demo/logs/ledger");
+    for line in ["switchover --yes", "init", "resume", "ack", "run --vantage ohio", "run"] {
+        let said = world.run(line).code(2).says("it was made for another deployment");
+        said.says("run every controller and command with the same configuration files");
+    }
+    world.run("status").code(1).says("it was made for another deployment");
+    assert_eq!(world.cell("demo/logs/ledger"), before, "it was let alone");
 }
 
 #[test]

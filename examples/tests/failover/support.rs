@@ -10,28 +10,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::program::program;
+
 /// Nothing here takes this long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example, built as it is now: `cargo test --test failover` alone would not build it.
+/// The example's program.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // target/debug/deps/failover-0123 -> target/debug
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "examples", "--example", "failover", "--target-dir"]);
-        build.arg(profile.parent().unwrap());
-        match profile.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => {}
-            Some(name) => _ = build.args(["--profile", name]),
-        }
-        assert!(build.status().unwrap().success(), "the example is not built");
-        let binary = profile.join("examples/failover");
-        assert!(binary.is_file(), "{} is not there", binary.display());
-        binary
-    })
+    BINARY.get_or_init(|| program("failover"))
 }
 
 /// Two regions and quick timings: what a move waits for is that gates shut, and, if asked for, that capacity starts.
