@@ -563,7 +563,9 @@ impl Controller {
             return regions;
         }
         regions.retain(|region| *region != plan.to);
-        let loses = self.settings.catalog.stores.values().any(|store| store.loss != LossBound::None);
+        let catalog = &self.settings.catalog.stores;
+        let mut stores = self.group().stores.iter().filter_map(|store| catalog.get(&store.name));
+        let loses = stores.any(|store| store.loss != LossBound::None);
         let unplanned = plan.urgency == Urgency::Unplanned && loses;
         let ungated = self.group().writers == Writers::Ungated;
         let sealed = plan.supersedes.iter().flat_map(|superseded| &superseded.sealed);

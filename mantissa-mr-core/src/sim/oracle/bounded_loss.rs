@@ -27,13 +27,18 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             let what = format!("{group}: {} began and {what}", execution.id);
             found.push(Violation { rule: RULE, at: stored.at, what });
         }
-        let Some(bound) = span(&plan["predicted"]["loss"]["estimated"]["at-most"]) else { continue };
+        let Some(bound) = bound(&plan["predicted"]["loss"]) else { continue };
         if let Some((at, lost)) = lost(history, group, stored.at).filter(|(_, lost)| *lost > bound) {
             let what = format!("{group}: {} lost {lost:?}, its plan says at most {bound:?}", execution.id);
             found.push(Violation { rule: RULE, at, what });
         }
     }
     found
+}
+
+/// What a plan says will be lost at most; none if it names no bound.
+fn bound(loss: &Value) -> Option<Duration> {
+    if *loss == "nothing" { Some(Duration::ZERO) } else { span(&loss["estimated"]["at_most"]) }
 }
 
 /// What of a plan's loss nobody agreed to.
