@@ -12,7 +12,7 @@ use crate::compute::Target;
 use crate::deployment::{DeploymentHash, friendly, hex};
 use crate::guard::{GuardAnswer, GuardVerdict, Waiver};
 use crate::ledger::{Epoch, Generation};
-use crate::name::{GroupName, Region, ResourceName, StepId};
+use crate::name::{ExecutionId, GroupName, Region, ResourceName, StepId};
 use crate::notify::HookPoint;
 use crate::state::Phase;
 use crate::store::Promotion;
@@ -22,6 +22,7 @@ mod build;
 mod predict;
 
 pub(crate) use build::abort_steps;
+pub(crate) use build::build_instead;
 pub use build::{MoveRequest, build};
 
 /// The version of a plan's format.
@@ -125,6 +126,9 @@ pub struct Plan {
     pub epoch: Epoch,
     /// When it was made, by the wall clock of who made it.
     pub made: Timestamp,
+    /// The execution whose place it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<ExecutionId>,
     /// Who or what wanted it, and why.
     pub why: String,
     /// The steps; each comes after those it depends on.

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Action, FORMAT, Move, Plan, Step, predict};
+use super::{Action, FORMAT, Move, Plan, PredictedLoss, Step, predict};
 use crate::check::Fitness;
 use crate::compute::Target;
 use crate::deployment::{Share, Strategy, Writers};
 use crate::facts::Situation;
-use crate::guard::{self, Override, Waiver};
+use crate::guard::{self, Initiator, Override, Waiver};
 use crate::ledger::AdmissionState;
 use crate::name::{Region, ResourceName, StepId};
 use crate::notify::HookPoint;
@@ -47,10 +47,23 @@ pub struct MoveRequest {
 /// # Errors
 /// What is wrong with the request itself: a region that is not the deployment's, nothing to leave, nowhere to go.
 pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, Problems> {
+    make(situation, request, situation.initiator == Initiator::Person)
+}
+
+/// Makes the plan of a move that takes the place of the one under way, whoever wants it.
+pub(crate) fn build_instead(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, Problems> {
+    make(situation, request, true)
+}
+
+fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Result<Plan, Problems> {
     let (from, to) = endpoints(situation, request)?;
     let urgency = urgency(situation, request.kind, from.as_ref());
+    let under_way = situation.ledger.execution.as_ref().map(|running| running.id.clone());
+    let supersedes = under_way.filter(|_| instead && urgency == Urgency::Unplanned);
+    let serves = request.kind == Move::Failover && situation.ledger.admitted(&to).is_some();
     let mut graph = Graph { situation, urgency, from: from.as_ref(), to: &to, steps: Vec::new() };
     match request.kind {
+        Move::Failover if serves => graph.follow(),
         Move::Switchover | Move::Failback | Move::Failover => graph.replace(),
         Move::Evacuate => graph.evacuate(),
         Move::Rejoin => graph.rejoin(),
@@ -58,7 +71,10 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
     let mut steps = graph.steps;
     let fence_deadline = situation.deployment.spec().policy.timing.fence_deadline;
     accept(&mut steps, &request.waivers, fence_deadline);
-    let loss = predict::loss(situation, urgency, from.as_ref(), &to);
+    let loss = match serves {
+        true => PredictedLoss::Nothing,
+        false => predict::loss(situation, urgency, from.as_ref(), &to),
+    };
     let draft = guard::Draft {
         kind: request.kind,
         urgency,
@@ -67,6 +83,7 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         steps: &steps,
         loss,
         waivers: &request.waivers,
+        supersedes: supersedes.as_ref(),
     };
     let guards = guard::evaluate(situation, &draft);
     Ok(Plan {
@@ -81,6 +98,7 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         generation: situation.ledger.generation,
         epoch: situation.ledger.epoch(),
         made: situation.now.wall,
+        supersedes,
         why: request.why.clone(),
         predicted: predict::predict(&steps, loss),
         steps,
@@ -420,8 +438,23 @@ impl Graph<'_> {
         let validated = self.validate(to, &[&shifted]);
         if planned {
             let standby = self.situation.deployment.spec().policy.standby.0;
-            self.scale(Phase::Settle, from, standby, &[&validated]);
+            let settled = self.scale(Phase::Settle, from, standby, &[&validated]);
+            // The region that was left may be lost meanwhile: the move does not depend on it.
+            for step in self.steps.iter_mut().filter(|step| settled.contains(&step.id)) {
+                step.best_effort = true;
+            }
         }
+    }
+
+    /// Active-passive: `to` serves already, and what was to follow waits for a region that is lost: clients follow without
+    /// it.
+    fn follow(&mut self) {
+        let to = self.to;
+        let scaled = self.scale(Phase::Scale, to, Share::FULL, &[]);
+        let opened = self.open(to, &[]);
+        let asked = self.ask(HookPoint::Shift, Phase::Shift, &[&opened]);
+        let shifted = self.shift(&Weights::all_to(to), &[&asked, &scaled]);
+        self.validate(to, &[&shifted]);
     }
 
     /// Active-active: `from` leaves the rotation. Planned, its traffic goes first and nothing is refused; unplanned, its
