@@ -12,7 +12,7 @@ use crate::clock::{Moment, RateMargin};
 use crate::deployment::{Share, Strategy};
 use crate::error::Error;
 use crate::journal::{Event, Record};
-use crate::ledger::Epoch;
+use crate::ledger::{AdmissionState, Epoch, Ledger};
 use crate::name::{ExecutionId, GroupName, Region, StepId};
 use crate::plan::{Action, Plan, Step, abort_steps};
 use crate::state::Phase;
@@ -105,6 +105,8 @@ struct StepRun {
     step: Step,
     status: Status,
     attempt: u32,
+    /// This process was told that the step's call was accepted.
+    accepted: bool,
     since: Option<Moment>,
     delays: ExponentialBackoff,
 }
@@ -163,8 +165,7 @@ impl Execution {
             steps: BTreeMap::new(),
             order: Vec::new(),
             mode: Mode::Running,
-            // What it takes the place of may have promoted already: forward only.
-            committed: plan.supersedes.is_some(),
+            committed: false,
             aborting: false,
             abort_asked: None,
             complete: false,
@@ -192,12 +193,20 @@ impl Execution {
         execution
     }
 
+    /// The ledger says that it waits for a person, whatever the journal has of it: whoever acted before may have got no
+    /// further than the one or the other.
+    pub(crate) fn found_paused(&mut self, why: &str) {
+        if self.paused().is_none() {
+            self.mode = Mode::Paused(why.to_owned());
+        }
+    }
+
     fn replay(&mut self, event: &Event, now: Moment) {
         self.open.replay(event, self.terms.rate_margin, now);
         match event {
             Event::Aborting { .. } => {
-                self.mode = Mode::Running;
                 self.give_up();
+                self.mode = Mode::Running;
             }
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
@@ -232,7 +241,14 @@ impl Execution {
                 .build();
             (
                 step.id.clone(),
-                StepRun { step: step.clone(), status: Status::Pending, attempt: 0, since: None, delays },
+                StepRun {
+                    step: step.clone(),
+                    status: Status::Pending,
+                    attempt: 0,
+                    accepted: false,
+                    since: None,
+                    delays,
+                },
             )
         };
         self.steps = steps.iter().enumerate().map(run).collect();
@@ -269,6 +285,16 @@ impl Execution {
         }
     }
 
+    /// What was superseded after a seal may have promoted already, wherever its journal ends: forward only. Beside the
+    /// ledger nobody knows, so that a seal of its own counts as well once somebody takes over.
+    pub(crate) fn inherit(&mut self, ledger: &Ledger) {
+        let sealed = |state: &AdmissionState| matches!(state, AdmissionState::Sealed { .. });
+        let passive = ledger.strategy == Strategy::ActivePassive;
+        let midway = ledger.admissions.values().any(|admission| sealed(&admission.state))
+            || ledger.admitted(&self.plan.to).is_some();
+        self.committed |= passive && midway && !self.aborting && self.plan.supersedes.is_some();
+    }
+
     /// Begins nothing new until it is released. What is open is waited for, and a question that is answered has no
     /// consequence.
     pub(crate) fn hold(&mut self, held: bool) {
@@ -295,6 +321,12 @@ impl Execution {
             matches!(action, Action::Drain { .. } | Action::Promote { promotion: Promotion::Planned, .. })
         };
         self.steps.values().any(|run| !run.status.is_over() && asks(&run.step.action))
+    }
+
+    /// Whether nothing more may begin: it waits for a person, for open calls before it is given up, or for another execution
+    /// to take its place.
+    fn is_held(&self) -> bool {
+        self.held || self.paused().is_some() || self.abort_asked.is_some()
     }
 
     /// The steps and how far they are.
@@ -382,7 +414,7 @@ impl Execution {
             return wants;
         }
         self.overdue(now, &mut wants);
-        if self.paused().is_some() || self.abort_asked.is_some() || self.complete {
+        if self.is_held() || self.complete {
             return wants;
         }
         for id in self.order.clone() {
@@ -489,7 +521,10 @@ impl Execution {
             // more. The intention is journaled anew.
             let mut wants = Vec::new();
             self.open.settled(id, run.attempt);
-            self.intend(now, id, call, &mut wants);
+            match self.is_held() {
+                true => self.set(now, id, Status::Resting(now)),
+                false => self.intend(now, id, call, &mut wants),
+            }
             return wants;
         }
         self.set(now, id, Status::Acting);
@@ -515,7 +550,7 @@ impl Execution {
 
     /// A call of a step was answered.
     pub(crate) fn replied(&mut self, now: Moment, id: &StepId, reply: Reply) -> Vec<Want> {
-        let Some(run) = self.steps.get(id) else { return Vec::new() };
+        let Some(run) = self.steps.get_mut(id) else { return Vec::new() };
         if !matches!(run.status, Status::Asking | Status::Acting) {
             return Vec::new();
         }
@@ -523,17 +558,28 @@ impl Execution {
         if acting && open::settles(&reply) {
             self.open.settled(id, run.attempt);
         }
+        run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
+        let (action, accepted) = (run.step.action.clone(), run.accepted);
         let mut wants = Vec::new();
-        match self.judge(&run.step.action.clone(), reply, acting) {
+        match self.judge(&action, reply, acting, accepted) {
             Judgement::Good(how) => self.done(id, how, &mut wants),
             Judgement::Look => self.set(now, id, Status::Resting(now)),
             Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),
-            Judgement::Act(_) if self.held => self.set(now, id, Status::Resting(now)),
+            // Nothing is begun any more: whether it is still needed is asked again when it goes on.
+            Judgement::Act(_) if self.is_held() => self.set(now, id, Status::Resting(now)),
             Judgement::Act(call) => self.intend(now, id, call, &mut wants),
             Judgement::Veto(reason) => self.veto(now, id, &reason, &mut wants),
             Judgement::Failed(error) => self.failed(now, id, &error, &mut wants),
         }
         wants.extend(self.advance(now));
+        wants
+    }
+
+    /// The ledger refused to end it: a person must look, and once they say go on it is tried again.
+    pub(crate) fn cannot_end(&mut self, why: String) -> Vec<Want> {
+        let mut wants = Vec::new();
+        self.complete = false;
+        self.wait_for_person(why, false, &mut wants);
         wants
     }
 
@@ -623,3 +669,6 @@ fn progress(run: &StepRun) -> StepProgress {
     let Step { id, phase, action, .. } = &run.step;
     StepProgress { step: id.clone(), phase: *phase, what: action.describe(), status, why }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,23 @@ counters! {
     Generation;
 }
 
+/// The state of a ledger that a plan is made for, and begins at or never: nothing else was begun since, and the same
+/// regions may serve as then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Basis {
+    /// How many executions had been begun.
+    pub generation: Generation,
+    /// The highest epoch.
+    pub epoch: Epoch,
+}
+
+impl fmt::Display for Basis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {} and epoch {}", self.generation, self.epoch)
+    }
+}
+
 /// Identifies one write, so that its writer recognises it when the answer was lost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -268,14 +285,12 @@ pub enum LedgerRefusal {
     #[error("execution {0} is not under way")]
     NotRunning(ExecutionId),
     /// The plan was made for another state of the ledger.
-    #[error(
-        "the plan is stale: it was made at generation {planned}, the group is at {current}; make a new plan"
-    )]
+    #[error("the plan is stale: it was made at {planned}, the group is at {current}; make a new plan")]
     Stale {
-        /// The plan's generation.
-        planned: Generation,
-        /// The ledger's generation.
-        current: Generation,
+        /// What the plan was made for.
+        planned: Basis,
+        /// What the ledger is at.
+        current: Basis,
     },
     /// A region has not the admission that the transition needs.
     #[error("region {region} is {state}, which does not allow this")]
@@ -401,6 +416,11 @@ impl Ledger {
         self.admissions.values().map(|admission| admission.epoch).max().unwrap_or_default()
     }
 
+    /// What a plan that is made now is made for.
+    pub fn basis(&self) -> Basis {
+        Basis { generation: self.generation, epoch: self.epoch() }
+    }
+
     /// Takes the lease. The caller must have seen it free, its holder silent for the whole lease, or be a person's
     /// command that found nothing under way.
     #[must_use]
@@ -430,15 +450,13 @@ impl Ledger {
     /// Begins an execution.
     ///
     /// # Errors
-    /// [`LedgerRefusal::Busy`] if another is under way, [`LedgerRefusal::Stale`] for a plan of another generation.
-    pub fn begin(&self, term: Term, planned: Generation, running: Running) -> Result<Self, LedgerRefusal> {
+    /// [`LedgerRefusal::Busy`] if another is under way, [`LedgerRefusal::Stale`] for a plan of another basis.
+    pub fn begin(&self, term: Term, planned: Basis, running: Running) -> Result<Self, LedgerRefusal> {
         self.held(term)?;
         if let Some(other) = &self.execution {
             return Err(LedgerRefusal::Busy(other.id.clone()));
         }
-        if planned != self.generation {
-            return Err(LedgerRefusal::Stale { planned, current: self.generation });
-        }
+        self.fits(planned)?;
         let generation = self.generation.next();
         Ok(Self { generation, execution: Some(running), proposal: None, ..self.clone() })
     }
@@ -499,10 +517,14 @@ impl Ledger {
         let epoch = self.epoch().next();
         let mut next = self.clone();
         let admission = next.admission_mut(region)?;
-        if admission.state == (AdmissionState::Sealed { by: id.clone() }) {
-            *admission = Admission { epoch, state: AdmissionState::Standby };
-        } else if admission.state == AdmissionState::Active {
+        if admission.state == AdmissionState::Active {
             return Err(wrong(region, &admission.state.clone()));
+        }
+        // Not this region only: what it superseded may have sealed another one.
+        for admission in next.admissions.values_mut() {
+            if admission.state == (AdmissionState::Sealed { by: id.clone() }) {
+                *admission = Admission { epoch, state: AdmissionState::Standby };
+            }
         }
         if next.active().next().is_none() {
             return Err(wrong(region, &AdmissionState::Standby));
@@ -549,13 +571,11 @@ impl Ledger {
         &self,
         term: Term,
         old: &ExecutionId,
-        planned: Generation,
+        planned: Basis,
         running: Running,
     ) -> Result<Self, LedgerRefusal> {
         self.running(term, old)?;
-        if planned != self.generation {
-            return Err(LedgerRefusal::Stale { planned, current: self.generation });
-        }
+        self.fits(planned)?;
         let mut next = self.clone();
         for admission in next.admissions.values_mut() {
             if admission.state == (AdmissionState::Sealed { by: old.clone() }) {
@@ -566,6 +586,11 @@ impl Ledger {
         next.execution = Some(running);
         next.proposal = None;
         Ok(next)
+    }
+
+    fn fits(&self, planned: Basis) -> Result<(), LedgerRefusal> {
+        let current = self.basis();
+        if planned == current { Ok(()) } else { Err(LedgerRefusal::Stale { planned, current }) }
     }
 
     fn held(&self, mine: Term) -> Result<(), LedgerRefusal> {

@@ -347,9 +347,9 @@ fn outdated(plan: &Plan, deployment: &Deployment, ledger: Option<&Ledger>) -> Ve
     if plan.deployment != *deployment.hash() {
         found.push("it was made from another deployment".to_owned());
     }
-    if let Some(ledger) = ledger.filter(|ledger| ledger.generation != plan.generation) {
-        let (planned, current) = (plan.generation, ledger.generation);
-        found.push(format!("it is stale: it was made at generation {planned}, the group is at {current}"));
+    if let Some(ledger) = ledger.filter(|ledger| ledger.basis() != plan.basis()) {
+        let (planned, current) = (plan.basis(), ledger.basis());
+        found.push(format!("it is stale: it was made at {planned}, the group is at {current}"));
     }
     found
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::compute::Target;
 use crate::deployment::{DeploymentHash, friendly, hex};
 use crate::guard::{GuardAnswer, GuardVerdict, Waiver};
-use crate::ledger::{Epoch, Generation};
+use crate::ledger::{Basis, Epoch, Generation};
 use crate::name::{ExecutionId, GroupName, Region, ResourceName, StepId};
 use crate::notify::HookPoint;
 use crate::state::Phase;
@@ -122,13 +122,13 @@ pub struct Plan {
     pub drill: bool,
     /// The generation of the ledger that it was made for: any other, and it is stale.
     pub generation: Generation,
-    /// The ledger's epoch when it was made.
+    /// The ledger's epoch when it was made: any other, and it is stale.
     pub epoch: Epoch,
+    /// What is under way and would be superseded by it.
+    #[serde(default)]
+    pub supersedes: Option<Superseded>,
     /// When it was made, by the wall clock of who made it.
     pub made: Timestamp,
-    /// The execution whose place it takes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supersedes: Option<ExecutionId>,
     /// Who or what wanted it, and why.
     pub why: String,
     /// The steps; each comes after those it depends on.
@@ -139,6 +139,19 @@ pub struct Plan {
     pub guards: Vec<GuardAnswer>,
     /// What a person allowed although a guard refused it.
     pub waivers: Vec<Waiver>,
+}
+
+/// What a plan takes the place of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Superseded {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// What it had sealed: regions whose writes nobody has proven to have arrived elsewhere.
+    pub sealed: Vec<Region>,
+    /// How the traffic must go if the plan is given up: the superseded execution may have left off anywhere between
+    /// opening a region and shifting its traffic there.
+    pub weights: Weights,
 }
 
 /// One idempotent action on one resource.
@@ -405,6 +418,11 @@ impl Plan {
     /// What approvals and overrides are bound to.
     pub fn hash(&self) -> PlanHash {
         PlanHash(hex(&Sha256::digest(self.encode())))
+    }
+
+    /// What it was made for: at any other basis it is stale.
+    pub fn basis(&self) -> Basis {
+        Basis { generation: self.generation, epoch: self.epoch }
     }
 
     /// The guards that refuse it.

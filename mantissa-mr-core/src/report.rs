@@ -86,7 +86,7 @@ impl Report {
         Self {
             execution,
             kind: plan.kind,
-            superseded: plan.supersedes.clone(),
+            superseded: plan.supersedes.as_ref().map(|superseded| superseded.execution.clone()),
             outcome,
             predicted: plan.predicted.rto,
             measured: last.map(since).unwrap_or_default(),

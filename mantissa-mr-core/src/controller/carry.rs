@@ -130,12 +130,20 @@ impl Controller {
         let mine = |record: &&Record| !matches!(&record.event, Event::Ended { execution, .. } if *execution != running.id);
         let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
         let now = self.moment();
-        let execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        let mut execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        execution.inherit(ledger);
+        if let Some(why) = &running.paused {
+            execution.found_paused(why);
+        }
         self.plans.insert(running.plan.clone(), plan.clone());
         self.journal_begin(running, &plan);
         let (committed, aborting) = (execution.is_committed(), execution.is_aborting());
         let paused = execution.paused().map(str::to_owned);
         self.execution = Some(execution);
+        if running.paused.is_none() && paused.is_some() {
+            // Journaled by whoever acted before, and not yet in the ledger, which is where people look.
+            self.change_ledger(Purpose::SetPaused(paused.clone()));
+        }
         self.transition(Trigger::Begin, &format!("{} is under way", running.id));
         if committed {
             self.transition(Trigger::Commit, "past the point of no return");
@@ -407,9 +415,9 @@ impl Controller {
             began: self.now.wall,
             paused: None,
         };
-        let planned = plan.generation;
-        let purpose = match plan.supersedes.clone() {
-            Some(old) => Purpose::Supersede { old, running, planned },
+        let planned = plan.basis();
+        let purpose = match &plan.supersedes {
+            Some(old) => Purpose::Supersede { old: old.execution.clone(), running, planned },
             None => Purpose::Begin { running, planned },
         };
         self.change_ledger(purpose);
@@ -448,6 +456,13 @@ impl Controller {
                 self.finish_mandate(Ending::Refused(refusal.to_string()));
             }
             Purpose::Step { step, .. } => self.step_swapped(&step, Err(refusal.into())),
+            Purpose::End(_) => {
+                self.pending.ended = None;
+                let why = format!("the ledger does not let it end: {refusal}");
+                let wants =
+                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                self.fulfil(wants);
+            }
             other => {
                 tracing::warn!(group = %self.settings.group, ?other, %refusal, "the ledger was not changed");
             }
@@ -459,15 +474,18 @@ impl Controller {
         let Some(plan) = self.plans.get(&running.plan).cloned() else { return };
         let terms = self.terms(ledger);
         self.records.clear();
-        let execution = Execution::new(running.id.clone(), plan.clone(), move_epoch(ledger, &plan), terms);
+        let mut execution =
+            Execution::new(running.id.clone(), plan.clone(), move_epoch(ledger, &plan), terms);
+        execution.inherit(ledger);
+        let committed = execution.is_committed();
         self.execution = Some(execution);
         self.journal_begin(running, &plan);
         self.transition(trigger, &plan.why);
-        let mut instead = String::new();
-        if let Some(old) = &plan.supersedes {
+        if committed {
             self.transition(Trigger::Commit, "what it supersedes may have promoted: forward only");
-            instead = format!(" in place of {old}");
         }
+        let old = plan.supersedes.as_ref().map(|old| format!(" in place of {}", old.execution));
+        let instead = old.unwrap_or_default();
         let text = format!("{} to {} begins{instead}: {}", plan.kind, plan.to, plan.why);
         self.notify(Severity::Critical, text);
     }
@@ -524,6 +542,7 @@ impl Controller {
                 Want::Commit => self.transition(Trigger::Commit, "past the point of no return"),
                 Want::Abort { why } => {
                     self.transition(Trigger::Abort, &why);
+                    self.change_ledger(Purpose::SetPaused(None));
                     self.notify(Severity::Critical, format!("the move is given up: {why}"));
                 }
                 Want::Pause { why, overdue } => {
@@ -573,12 +592,13 @@ impl Controller {
         }
         regions.retain(|region| *region != plan.to);
         let loses = plan.predicted.loss != PredictedLoss::Nothing;
-        let left = plan.from.as_ref().filter(|_| plan.urgency == Urgency::Unplanned && loses);
-        let ungated = self.group().writers == Writers::Ungated && plan.from.is_some();
-        if let Some(from) = left.or(plan.from.as_ref().filter(|_| ungated))
-            && !regions.contains(from)
-        {
-            regions.push(from.clone());
+        let unplanned = plan.urgency == Urgency::Unplanned && loses;
+        let ungated = self.group().writers == Writers::Ungated;
+        let sealed = plan.supersedes.iter().flat_map(|superseded| &superseded.sealed);
+        for left in plan.from.iter().chain(sealed.filter(|region| **region != plan.to)) {
+            if (unplanned || ungated) && !regions.contains(left) {
+                regions.push(left.clone());
+            }
         }
         regions
     }

@@ -69,9 +69,10 @@ impl Controller {
         if self.records.iter().any(began) {
             return;
         }
-        if let Some(old) = plan.supersedes.clone() {
+        if let Some(old) = &plan.supersedes {
             let summary = format!("superseded by {}: {}", running.id, plan.why);
-            self.append(Event::Ended { execution: old, outcome: Outcome::Superseded, summary }, None);
+            let execution = old.execution.clone();
+            self.append(Event::Ended { execution, outcome: Outcome::Superseded, summary }, None);
         }
         let (execution, plan_hash) = (running.id.clone(), running.plan.clone());
         let event = Event::Began { execution, plan: plan_hash, kind: plan.kind, why: plan.why.clone() };
@@ -81,10 +82,8 @@ impl Controller {
     /// Gives up what is under way.
     pub(super) fn give_up(&mut self, why: &str) {
         let Some(execution) = &mut self.execution else { return };
-        let paused = execution.paused().is_some();
-        if execution.abort(why).is_ok() && paused {
-            self.change_ledger(Purpose::SetPaused(None));
-        }
+        // It is asked again until it is: by then it may be past the point of no return.
+        let _ = execution.abort(why);
     }
 
     /// Tells people, once, what the policy leaves to them.

@@ -4,9 +4,10 @@ use super::{Change, Execution};
 use crate::call::{Call, Reply};
 use crate::check::Fitness;
 use crate::error::{Error, ErrorKind};
+use crate::name::Region;
 use crate::notify::{HookAnswer, HookQuestion};
 use crate::plan::Action;
-use crate::store::{Barrier, Drained, Fence, Role};
+use crate::store::{Barrier, Drained, Fence, Promotion, Role, StoreStatus};
 use crate::traffic::{Convergence, Shift};
 
 impl Execution {
@@ -62,7 +63,20 @@ impl Execution {
         }
     }
 
-    pub(super) fn judge(&self, action: &Action, reply: Reply, acting: bool) -> Judgement {
+    /// Whether nobody else is the writer any more. A region that was cut off when another one took over calls itself the
+    /// writer until it is told: to find the target so is not enough before its promotion was accepted; and after a forced
+    /// one, the region that was left may go on calling itself so.
+    fn gave_way(&self, region: &Region, promotion: Promotion, status: &StoreStatus, accepted: bool) -> bool {
+        let writes =
+            |other: &Region| status.replicas.get(other).is_some_and(|replica| replica.role == Role::Writer);
+        match (accepted, promotion) {
+            (false, _) => !status.replicas.keys().any(|other| other != region && writes(other)),
+            (true, Promotion::Planned) => !self.plan.from.as_ref().is_some_and(writes),
+            (true, Promotion::Forced) => true,
+        }
+    }
+
+    pub(super) fn judge(&self, action: &Action, reply: Reply, acting: bool, accepted: bool) -> Judgement {
         match (action, reply) {
             (_, Reply::Fence(Ok(Fence::Confirmed))) => Judgement::Good("confirmed by the store".into()),
             (_, Reply::Fence(Ok(Fence::Requested { why }))) => Judgement::Failed(Error::new(
@@ -97,7 +111,12 @@ impl Execution {
             }
             (Action::Promote { store, region, promotion }, Reply::Status(Ok(status))) => {
                 if status.replicas.get(region).is_some_and(|replica| replica.role == Role::Writer) {
-                    return Judgement::Good(format!("{region} is the writer"));
+                    if self.gave_way(region, *promotion, &status, accepted) {
+                        return Judgement::Good(format!("{region} is the writer"));
+                    }
+                    if accepted {
+                        return Judgement::Wait;
+                    }
                 }
                 let (store, region) = (store.clone(), region.clone());
                 Judgement::Act(Call::Promote { store, region, promotion: *promotion, epoch: self.epoch })

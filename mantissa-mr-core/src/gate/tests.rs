@@ -115,7 +115,7 @@ pub(super) fn begun(ledger: &Ledger, number: u64, to: &str) -> Ledger {
         began: at(0).wall,
         paused: None,
     };
-    ledger.begin(ledger.lease.term, ledger.generation, running).unwrap()
+    ledger.begin(ledger.lease.term, ledger.basis(), running).unwrap()
 }
 
 /// The ledger with this region sealed by a new execution.

@@ -9,7 +9,7 @@ use crate::check::Fitness;
 use crate::deployment::{Strategy, Writers};
 use crate::facts::RecentMoves;
 use crate::fixture::{Fixture, region, resource};
-use crate::ledger::{Ended, Generation, Outcome, Running, Term};
+use crate::ledger::{Ended, Outcome, Running, Term};
 use crate::name::{ActorId, ExecutionId, GroupName};
 use crate::plan::{Move, MoveRequest, Plan, build};
 
@@ -222,7 +222,7 @@ fn one_execution_at_a_time_and_the_ledger_says_where_a_move_may_go() {
         began: fixture.now.wall,
         paused: None,
     };
-    fixture.ledger = Some(ledger.begin(Term(1), Generation(0), running).unwrap());
+    fixture.ledger = Some(ledger.begin(Term(1), ledger.basis(), running).unwrap());
     refused(&fixture, Initiator::Controller, Move::Failover, Guard::Alone, None);
     fixture.ledger = None;
     refused(&fixture, Initiator::Person, Move::Evacuate, Guard::Admission, None);

@@ -43,7 +43,7 @@ fn ended(name: &str, outcome: Outcome) -> Ended {
 fn under_way(strategy: Strategy) -> Ledger {
     let ledger = Fixture::new(strategy).ledger().acquire(&actor("x"));
     let one = running(&ledger, "one", Move::Failover);
-    ledger.begin(Term(1), Generation(0), one).unwrap()
+    ledger.begin(Term(1), ledger.basis(), one).unwrap()
 }
 
 #[test]
@@ -79,12 +79,26 @@ fn a_stale_term_changes_nothing() {
 fn one_execution_at_a_time_and_each_plan_once() {
     let ledger = under_way(Strategy::ActivePassive);
     let two = running(&ledger, "two", Move::Switchover);
-    let busy = ledger.begin(Term(1), Generation(1), two.clone()).unwrap_err();
+    let busy = ledger.begin(Term(1), ledger.basis(), two.clone()).unwrap_err();
     assert_eq!(busy, LedgerRefusal::Busy(execution("one")));
     let over = ledger.finish(Term(1), ended("one", Outcome::Aborted)).unwrap();
-    let stale = over.begin(Term(1), Generation(0), two.clone()).unwrap_err();
-    assert_eq!(stale, LedgerRefusal::Stale { planned: Generation(0), current: Generation(1) });
-    assert!(over.begin(Term(1), Generation(1), two).is_ok());
+    let early = Basis { generation: Generation(0), ..over.basis() };
+    let stale = over.begin(Term(1), early, two.clone()).unwrap_err();
+    assert_eq!(stale, LedgerRefusal::Stale { planned: early, current: over.basis() });
+    assert!(over.begin(Term(1), over.basis(), two).is_ok());
+}
+
+#[test]
+fn a_plan_made_before_other_regions_served_never_begins() {
+    let one = execution("one");
+    let moving = under_way(Strategy::ActivePassive).seal(Term(1), &one, &[region("a")]).unwrap();
+    let planned = moving.basis();
+    let open = moving.open(Term(1), &one, &region("b")).unwrap();
+    let stale = LedgerRefusal::Stale { planned, current: open.basis() };
+    let two = running(&open, "two", Move::Failover);
+    assert_eq!(open.supersede(Term(1), &one, planned, two.clone()).unwrap_err(), stale);
+    let over = open.finish(Term(1), ended("one", Outcome::Finished)).unwrap();
+    assert_eq!(over.begin(Term(1), planned, two).unwrap_err(), stale);
 }
 
 #[test]
@@ -104,10 +118,21 @@ fn what_supersedes_takes_the_seal_over() {
     let one = execution("one");
     let sealed = under_way(Strategy::ActivePassive).seal(Term(1), &one, &[region("a")]).unwrap();
     let two = running(&sealed, "two", Move::Failover);
-    let next = sealed.supersede(Term(1), &one, Generation(1), two).unwrap();
+    let next = sealed.supersede(Term(1), &one, sealed.basis(), two).unwrap();
     assert_eq!(next.admissions[&region("a")].state, AdmissionState::Sealed { by: execution("two") });
     assert!(matches!(next.open(Term(1), &one, &region("b")), Err(LedgerRefusal::NotRunning(_))));
     assert!(next.open(Term(1), &execution("two"), &region("c")).is_ok());
+}
+
+#[test]
+fn active_active_what_the_superseded_execution_sealed_leaves_too() {
+    let (one, two) = (execution("one"), execution("two"));
+    let sealed = under_way(Strategy::ActiveActive).seal(Term(1), &one, &[region("a")]).unwrap();
+    let second = running(&sealed, "two", Move::Evacuate);
+    let next = sealed.supersede(Term(1), &one, sealed.basis(), second).unwrap();
+    let left = next.seal(Term(1), &two, &[region("b")]).unwrap().leave(Term(1), &two, &region("b")).unwrap();
+    assert_eq!(left.active().collect::<Vec<_>>(), [&region("c")]);
+    assert!(left.finish(Term(1), ended("two", Outcome::Finished)).is_ok());
 }
 
 #[test]
@@ -180,12 +205,12 @@ fn apply(ledger: &Ledger, attempt: &Attempt, term: Term, count: usize) -> Result
     let next = running(ledger, &format!("number-{count}"), Move::Failover);
     match attempt {
         Attempt::Acquire => Ok(ledger.acquire(&actor("x"))),
-        Attempt::Begin => ledger.begin(term, ledger.generation, next),
+        Attempt::Begin => ledger.begin(term, ledger.basis(), next),
         Attempt::Seal(number) => ledger.seal(term, &current, &names[*number..=*number]),
         Attempt::Open(number) => ledger.open(term, &current, &names[*number]),
         Attempt::Leave(number) => ledger.leave(term, &current, &names[*number]),
         Attempt::Reopen => ledger.reopen(term, &current),
-        Attempt::Supersede => ledger.supersede(term, &current, ledger.generation, next),
+        Attempt::Supersede => ledger.supersede(term, &current, ledger.basis(), next),
         Attempt::Finish => ledger.finish(term, ended(current.as_str(), Outcome::Finished)),
     }
 }

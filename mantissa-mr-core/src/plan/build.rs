@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Action, FORMAT, Move, Plan, PredictedLoss, Step, predict};
+use super::{Action, FORMAT, Move, Plan, PredictedLoss, Step, Superseded, predict};
 use crate::check::Fitness;
 use crate::compute::Target;
 use crate::deployment::{Share, Strategy, Writers};
 use crate::facts::Situation;
 use crate::guard::{self, Initiator, Override, Waiver};
-use crate::ledger::AdmissionState;
+use crate::ledger::{Admission, AdmissionState};
 use crate::name::{Region, ResourceName, StepId};
 use crate::notify::HookPoint;
 use crate::problem::{Problem, Problems};
@@ -58,7 +58,7 @@ pub(crate) fn build_instead(situation: &Situation<'_>, request: &MoveRequest) ->
 fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Result<Plan, Problems> {
     let (from, to) = endpoints(situation, request)?;
     let urgency = urgency(situation, request.kind, from.as_ref());
-    let under_way = situation.ledger.execution.as_ref().map(|running| running.id.clone());
+    let under_way = superseded(situation, from.as_ref(), &to);
     let supersedes = under_way.filter(|_| instead && urgency == Urgency::Unplanned);
     let serves = request.kind == Move::Failover && situation.ledger.admitted(&to).is_some();
     let mut graph = Graph { situation, urgency, from: from.as_ref(), to: &to, steps: Vec::new() };
@@ -83,7 +83,7 @@ fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Resu
         steps: &steps,
         loss,
         waivers: &request.waivers,
-        supersedes: supersedes.as_ref(),
+        supersedes: supersedes.as_ref().map(|superseded| &superseded.execution),
     };
     let guards = guard::evaluate(situation, &draft);
     Ok(Plan {
@@ -91,20 +91,39 @@ fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Resu
         deployment: situation.deployment.hash().clone(),
         group: situation.group.name.clone(),
         kind: request.kind,
-        from,
-        to,
         urgency,
         drill: request.drill,
         generation: situation.ledger.generation,
         epoch: situation.ledger.epoch(),
-        made: situation.now.wall,
         supersedes,
+        from,
+        to,
+        made: situation.now.wall,
         why: request.why.clone(),
         predicted: predict::predict(&steps, loss),
         steps,
         guards,
         waivers: request.waivers.clone(),
     })
+}
+
+fn superseded(situation: &Situation<'_>, from: Option<&Region>, to: &Region) -> Option<Superseded> {
+    let running = situation.ledger.execution.as_ref()?;
+    let sealed = |(_, admission): &(&Region, &Admission)| {
+        admission.state == AdmissionState::Sealed { by: running.id.clone() }
+    };
+    let sealed =
+        situation.ledger.admissions.iter().filter(sealed).map(|(region, _)| region.clone()).collect();
+    let weights = match situation.ledger.strategy {
+        Strategy::ActivePassive if situation.ledger.admitted(to).is_some() => Weights::all_to(to),
+        Strategy::ActivePassive => Weights::all_to(from?),
+        Strategy::ActiveActive => {
+            let serves = |admission: &Admission| admission.state != AdmissionState::Standby;
+            let admissions = situation.ledger.admissions.iter();
+            Weights::even(admissions.filter(|(_, admission)| serves(admission)).map(|(region, _)| region))
+        }
+    };
+    Some(Superseded { execution: running.id.clone(), sealed, weights })
 }
 
 fn urgency(situation: &Situation<'_>, kind: Move, from: Option<&Region>) -> Urgency {
@@ -510,7 +529,8 @@ impl Graph<'_> {
     }
 }
 
-/// What giving a plan up takes: stores let the old region's writers in again, its gates reopen, capacity goes back.
+/// What giving a plan up takes: stores let the old region's writers in again, its gates reopen, traffic that a superseded
+/// execution had not shifted yet goes to where is served, capacity goes back.
 pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let step = |id: StepId, phase: Phase, action: Action, after: Vec<StepId>| Step {
@@ -533,6 +553,16 @@ pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Ve
     let reopen = StepId::of("abort.reopen", &[]);
     let regions = plan.from.iter().cloned().collect();
     steps.push(step(reopen.clone(), Phase::Open, Action::Reopen { regions }, unfenced));
+    for shift in &plan.steps {
+        if let (Action::Shift { router, .. }, Some(superseded)) = (&shift.action, &plan.supersedes) {
+            let (router, weights) = (router.clone(), superseded.weights.clone());
+            let id = StepId::of("abort.shift", &[router.as_str()]);
+            let action = Action::Shift { router, weights, urgency: Urgency::Planned };
+            let mut back = step(id, Phase::Shift, action, vec![reopen.clone()]);
+            back.best_effort = true;
+            steps.push(back);
+        }
+    }
     if strategy == Strategy::ActiveActive {
         return steps;
     }

@@ -13,7 +13,7 @@ use crate::call::{Call, Reply};
 use crate::check::{Assessment, Fitness};
 use crate::clock::Now;
 use crate::controller::Mandate;
-use crate::deployment::{Deployment, GroupSpec};
+use crate::deployment::{Deployment, GroupSpec, Strategy};
 use crate::facts::{Facts, Health, Seen, Situation};
 use crate::guard::{Initiator, LossLimit, Override, Waiver};
 use crate::ledger::{GroupCells, Ledger, Order, OrderKind};
@@ -144,12 +144,12 @@ impl Person {
         simulation.spawn(cast.petition(group, order, self.clock));
     }
 
-    /// Looks for what waits for a person: has it resumed, given up, or the step
-    /// left out, in turns. Says whether anything is under way.
+    /// Looks for what waits for a person: has it resumed, given up, the step left out, or superseded, in turns. Says whether anything is under way.
     pub fn look_after(&mut self, simulation: &mut Simulation, cast: &Cast) -> bool {
         let at = simulation.now();
         let groups: Vec<GroupName> =
             cast.deployment.spec().groups.iter().map(|group| group.name.clone()).collect();
+        let is_passive = cast.deployment.spec().strategy == Strategy::ActivePassive;
         let mut busy = false;
         for group in groups {
             let Some(ledger) = ledger(simulation.world_mut(), at, &cast.deployment, &group) else { continue };
@@ -159,12 +159,18 @@ impl Person {
             let Some(why) = running.paused.filter(|_| ledger.orders.is_empty()) else { continue };
             self.cared += 1;
             let step = why.split(' ').next().and_then(|step| StepId::try_from(step.to_owned()).ok());
-            let what = match (self.cared % 3, step) {
+            let what = match (self.cared % 4, step) {
                 (1, _) => OrderKind::Resume,
                 (2, _) => OrderKind::Abort,
                 // What cannot be done nor given up is left out: the reason of a pause begins with the step.
-                (_, Some(step)) => OrderKind::Skip(step),
-                (_, None) => OrderKind::Resume,
+                (3, Some(step)) => OrderKind::Skip(step),
+                // What nothing else helps out of is superseded.
+                (0, _) if is_passive => {
+                    let kind = Move::Failover;
+                    self.act(simulation, cast, &Wish::Move { group, kind, region: None, force: true });
+                    continue;
+                }
+                _ => OrderKind::Resume,
             };
             self.order(simulation, cast, &group, what);
         }

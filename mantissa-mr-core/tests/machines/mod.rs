@@ -217,7 +217,7 @@ impl TestMover {
                 began: now.wall,
                 paused: None,
             };
-            let begun = ledger.begin(term, ledger.generation, running).unwrap();
+            let begun = ledger.begin(term, ledger.basis(), running).unwrap();
             return self.store(version, begun.seal(term, &id, &[from]).unwrap());
         }
         let opened = ledger.admitted(&to).is_some();

@@ -57,7 +57,7 @@ impl Bench {
             paused: None,
         };
         let ledger = ledger.acquire(&ActorId::new("x").unwrap());
-        fixture.ledger = Some(ledger.begin(Term(1), ledger.generation, running).unwrap());
+        fixture.ledger = Some(ledger.begin(Term(1), ledger.basis(), running).unwrap());
         let needs = plan.steps.iter().flat_map(|step| step.needs.clone()).collect();
         Self { fixture, plan, committed: false, aborting: false, drains: true, needs }
     }
@@ -116,7 +116,10 @@ impl Bench {
         let plan = self.begins();
         let found = (plan.kind, plan.from.as_ref(), &plan.to);
         assert_eq!(found, (kind, Some(&region(from)), &region(to)));
-        assert_eq!((plan.supersedes, plan.urgency, plan.drill), (Some(id()), Urgency::Unplanned, false));
+        assert_eq!(
+            (plan.supersedes.as_ref().map(|old| &old.execution), plan.urgency, plan.drill),
+            (Some(&id()), Urgency::Unplanned, false)
+        );
         assert!(plan.why.contains("turns unplanned") && plan.why.contains(from), "{}", plan.why);
     }
 
@@ -265,7 +268,10 @@ fn the_policy_decides() {
     let propose = |fixture: &mut Fixture| fixture.spec.policy.automatic = Automatic::Propose;
     let off = |fixture: &mut Fixture| fixture.spec.policy.automatic = Automatic::Off;
     let proposed = Bench::new(Move::Switchover, propose).lost("a").decide();
-    assert!(matches!(&proposed, Decision::Propose(plan) if plan.supersedes == Some(id())), "{proposed:?}");
+    assert!(
+        matches!(&proposed, Decision::Propose(plan) if plan.supersedes.as_ref().is_some_and(|old| old.execution == id())),
+        "{proposed:?}"
+    );
     let told = |bench: Bench, lost: &str, says: &str| match bench.lost(lost).decide() {
         Decision::Tell { region: found, why } => {
             assert_eq!(found, region(lost));

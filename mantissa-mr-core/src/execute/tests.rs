@@ -1,0 +1,167 @@
+use super::*;
+use crate::clock::Moment;
+use crate::deployment::Strategy;
+use crate::fixture::{Fixture, region, resource};
+use crate::guard::Initiator;
+use crate::notify::HookAnswer;
+use crate::plan::{self, Move, MoveRequest};
+use crate::store::{Drained, Role, StoreStatus};
+
+/// A switchover from `a` to `b`, step by step.
+struct Bench {
+    execution: Execution,
+    status: StoreStatus,
+    now: Moment,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let fixture = Fixture::new(Strategy::ActivePassive);
+        let request = MoveRequest {
+            kind: Move::Switchover,
+            from: None,
+            to: Some(region("b")),
+            drill: false,
+            waivers: Vec::new(),
+            why: "a test".into(),
+        };
+        let plan = fixture.ask(Initiator::Person, |situation| plan::build(situation, &request)).unwrap();
+        let status = fixture.facts.stores[&resource("state")].value.clone();
+        let id = ExecutionId::new("switchover-1").unwrap();
+        let execution = Execution::new(id, Arc::new(plan), Epoch(2), terms());
+        Self { execution, status, now: fixture.now.moment }
+    }
+
+    /// Answers whatever is asked, so that every step is done as soon as it can be, up to the first call that this
+    /// refuses to answer; that one's step.
+    fn run_until(&mut self, stop: impl Fn(&Want) -> bool) -> Want {
+        let mut wants = self.execution.advance(self.now);
+        for _ in 0..1_000 {
+            if let Some(at) = wants.iter().position(&stop) {
+                return wants.swap_remove(at);
+            }
+            wants = wants.into_iter().flat_map(|want| self.fulfil(want)).collect();
+            self.now = self.now + Duration::from_secs(1);
+            wants.extend(self.execution.advance(self.now));
+        }
+        panic!("it never came to that: {:#?}", self.execution.progress());
+    }
+
+    fn fulfil(&mut self, want: Want) -> Vec<Want> {
+        match want {
+            Want::Call { step, call, .. } => {
+                let reply = self.answer(call);
+                self.execution.replied(self.now, &step, reply)
+            }
+            Want::Journal { then: Some(step), .. } => self.execution.journaled(self.now, &step),
+            Want::Swap { step, .. } => self.execution.swapped(self.now, &step, Ok(())),
+            _ => Vec::new(),
+        }
+    }
+
+    fn answer(&self, call: Call) -> Reply {
+        match call {
+            Call::Ask { .. } => Reply::Ask(Ok(HookAnswer::Allow)),
+            Call::Capacity { .. } => Reply::Capacity(Ok(crate::compute::Capacity {
+                ready: 100,
+                requested: 100,
+                full: 100,
+                limit: None,
+                unit: "instances".into(),
+            })),
+            Call::Drained { .. } => Reply::Drained(Ok(Drained::Proven { how: "a test".into() })),
+            Call::Unfence { .. } => Reply::Unfence(Ok(())),
+            Call::Status { .. } => Reply::Status(Ok(self.status.clone())),
+            other => panic!("nobody has an answer to {other:?}"),
+        }
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
+        call_deadline: Duration::from_secs(10),
+        seal_wait: Duration::from_secs(20),
+        rate_margin: RateMargin::default(),
+        strategy: Strategy::ActivePassive,
+        standby: Share::FULL,
+        seed: 1,
+    }
+}
+
+fn asks_whether_to_promote(want: &Want) -> bool {
+    matches!(want, Want::Call { step, call: Call::Status { .. }, .. } if step.as_str().starts_with("promote"))
+}
+
+fn intends(wants: &[Want]) -> bool {
+    wants.iter().any(|want| matches!(want, Want::Journal { event: Event::Intended { .. }, .. }))
+}
+
+#[test]
+fn a_question_that_is_open_when_the_move_is_given_up_leads_to_no_call() {
+    let mut bench = Bench::new();
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    bench.execution.abort("a person wants it").unwrap();
+    assert_eq!(bench.execution.advance(bench.now), [], "the question is open yet");
+    let reply = bench.answer(call);
+    let wants = bench.execution.replied(bench.now, &step, reply);
+    assert!(!bench.execution.is_committed(), "nothing was promoted");
+    assert!(wants.iter().any(|want| matches!(want, Want::Abort { .. })), "{wants:?}");
+    assert!(!wants.iter().any(
+        |want| matches!(want, Want::Journal { then: Some(step), .. } if step.as_str().starts_with("promote"))
+    ));
+}
+
+#[test]
+fn a_question_that_is_open_when_it_is_paused_leads_to_no_call_until_it_goes_on() {
+    let mut bench = Bench::new();
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    bench.execution.pause("a person looks");
+    let reply = bench.answer(call);
+    let wants = bench.execution.replied(bench.now, &step, reply);
+    assert!(!intends(&wants) && !bench.execution.is_committed(), "{wants:?}");
+    bench.execution.resume("a person");
+    let wants = bench.execution.advance(bench.now);
+    assert!(wants.iter().any(asks_whether_to_promote), "it is asked again: {wants:?}");
+}
+
+#[test]
+fn what_the_ledger_does_not_let_end_waits_for_a_person_and_is_tried_again() {
+    let mut bench = Bench::new();
+    bench.execution.complete = true;
+    let ids: Vec<StepId> = bench.execution.order.clone();
+    for id in ids {
+        bench.execution.set(bench.now, &id, Status::Done("a test".into()));
+    }
+    let wants = bench.execution.cannot_end("region a is sealed".into());
+    assert!(wants.iter().any(|want| matches!(want, Want::Pause { overdue: false, .. })), "{wants:?}");
+    assert_eq!(bench.execution.advance(bench.now), []);
+    bench.execution.resume("a person");
+    assert_eq!(bench.execution.advance(bench.now), [Want::Complete { aborted: false }]);
+}
+
+#[test]
+fn a_pause_that_only_the_ledger_knows_of_holds() {
+    let mut bench = Bench::new();
+    bench.execution.found_paused("a person looks");
+    assert_eq!(bench.execution.advance(bench.now), []);
+    assert_eq!(bench.execution.paused(), Some("a person looks"));
+}
+
+#[test]
+fn a_target_that_only_calls_itself_the_writer_is_promoted_all_the_same() {
+    let mut bench = Bench::new();
+    // Cut off when `a` took over from it, `b` has not been told yet.
+    bench.status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    let reply = bench.answer(call);
+    let wants = bench.execution.replied(bench.now, &step, reply.clone());
+    assert!(intends(&wants), "{wants:?}");
+    let wants = bench.execution.journaled(bench.now, &step);
+    assert!(matches!(&wants[..], [Want::Call { call: Call::Promote { .. }, .. }]), "{wants:?}");
+    bench.execution.replied(bench.now, &step, Reply::Promote(Ok(())));
+    // Accepted, and `a` has not stepped back yet: that is waited for.
+    let wants = bench.execution.replied(bench.now, &step, reply);
+    assert!(!intends(&wants) && wants.iter().any(|want| matches!(want, Want::WakeAt(_))), "{wants:?}");
+    bench.status.replicas.get_mut(&region("a")).unwrap().role = Role::Replica;
+    bench.run_until(|want| matches!(want, Want::Journal { event: Event::Done { step, .. }, .. } if step.as_str().starts_with("promote")));
+}
