@@ -9,6 +9,7 @@ use crate::facts::Situation;
 use crate::ledger::AdmissionState;
 use crate::name::{ExecutionId, GroupName, Region};
 use crate::plan::{Action, Move, PredictedLoss, Step};
+use crate::state::Phase;
 use crate::traffic::Urgency;
 
 /// What is to be judged.
@@ -212,11 +213,9 @@ fn round_up(span: Duration) -> Duration {
 fn capacity(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
     let mut short = Vec::new();
     let mut seen = Vec::new();
-    for step in draft.steps {
+    // What is scaled down at the end needs nothing.
+    for step in draft.steps.iter().filter(|step| step.phase == Phase::Scale && !step.best_effort) {
         let Action::Scale { scaler, region, target } = &step.action else { continue };
-        if step.best_effort {
-            continue;
-        }
         let key = (scaler.clone(), region.clone());
         match situation.fresh(situation.facts.capacities.get(&key)) {
             None => short.push(format!("{scaler} in {region}: not known")),
