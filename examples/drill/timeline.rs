@@ -8,7 +8,7 @@ use mantissa_mr_core::controller::Happening;
 use mantissa_mr_core::deployment::Deployment;
 use mantissa_mr_core::detect::{Tally, Verdict};
 use mantissa_mr_core::guard::{GuardAnswer, GuardVerdict};
-use mantissa_mr_core::ledger::Epoch;
+use mantissa_mr_core::ledger::{Epoch, Outcome};
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::plan::Plan;
 use mantissa_mr_core::sim::{Book, Event, Fate, History, Place, ProcessId, Role, TrueTime, What};
@@ -227,6 +227,8 @@ impl Timeline {
                 }
                 vec![line(format!("{step}: {how}"))]
             }
+            // The plan that takes its place is shown.
+            Happening::Ended(Outcome::Superseded, report) => vec![line(report.summary())],
             // The state says it.
             Happening::Ended(..) => {
                 self.progress = None;

@@ -29,6 +29,7 @@ use crate::state::{State, Trigger};
 mod carry;
 mod journal;
 mod lease;
+mod turn;
 mod watch;
 
 use journal::JournalWriter;

@@ -5,6 +5,11 @@ use crate::deployment::{Automatic, Strategy};
 use crate::facts::Situation;
 use crate::name::Region;
 use crate::plan::{self, Move, MoveRequest, Plan};
+use crate::problem::Problems;
+
+mod midway;
+
+pub(crate) use midway::{Midway, midway};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +27,20 @@ pub enum Decision {
     Refuse(Box<Plan>),
     /// This plan is to be put before a person.
     Propose(Box<Plan>),
-    /// This plan is to be carried out.
+    /// This plan is to be carried out; if it supersedes what is under way, in its place.
     Begin(Box<Plan>),
+    /// What is under way is to be given up: the region that it moves to is lost, and the one that it leaves is not.
+    Abort {
+        /// Who says what.
+        why: String,
+    },
+    /// Nothing, because the policy leaves it to people; they are to be told.
+    Tell {
+        /// The region that is lost to what is under way.
+        region: Region,
+        /// What they can do, and who says what.
+        why: String,
+    },
 }
 
 /// Decides by what is known.
@@ -51,12 +68,17 @@ fn unfit(situation: &Situation<'_>) -> Option<Decision> {
     if !confirmed(first) {
         return Some(Decision::Suspect { region: (*first).clone(), why });
     }
-    let kind = match situation.ledger.strategy {
-        Strategy::ActivePassive => Move::Failover,
-        Strategy::ActiveActive => Move::Evacuate,
-    };
+    let kind = unplanned(situation.ledger.strategy);
     let policy = &situation.deployment.spec().policy;
     Some(propose(situation, kind, Some(first), None, why, policy.automatic == Automatic::On))
+}
+
+/// The move that leaves a region that is lost.
+fn unplanned(strategy: Strategy) -> Move {
+    match strategy {
+        Strategy::ActivePassive => Move::Failover,
+        Strategy::ActiveActive => Move::Evacuate,
+    }
 }
 
 /// A region that serves badly for longer than the tier's recovery time: a planned move is put before a person, never
@@ -118,7 +140,12 @@ fn propose(
     }
     let request =
         MoveRequest { kind, from: from.cloned(), to: to.cloned(), drill: false, waivers: Vec::new(), why };
-    match plan::build(situation, &request) {
+    weigh(plan::build(situation, &request), automatic)
+}
+
+/// What follows from a plan, or from there being none.
+fn weigh(plan: Result<Plan, Problems>, automatic: bool) -> Decision {
+    match plan {
         Err(problems) => Decision::Rest(problems.to_string()),
         Ok(plan) if plan.refusals().next().is_some() => Decision::Refuse(Box::new(plan)),
         Ok(plan) if automatic => Decision::Begin(Box::new(plan)),

@@ -1,7 +1,7 @@
 //! Carrying a plan out: as parallel as its graph allows, observing before acting, every call to a cloud journaled
 //! before it is made. Pure: told what happened, it says what to do next; the controller does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +12,17 @@ use crate::clock::{Moment, RateMargin};
 use crate::deployment::{Share, Strategy};
 use crate::error::Error;
 use crate::journal::{Event, Record};
-use crate::ledger::Epoch;
+use crate::ledger::{AdmissionState, Epoch, Ledger};
 use crate::name::{ExecutionId, GroupName, Region, StepId};
 use crate::plan::{Action, Plan, Step, abort_steps};
 use crate::state::Phase;
+use crate::store::Promotion;
 
 mod action;
+mod open;
 
 use action::{Judgement, change};
+pub(crate) use open::OpenCalls;
 
 /// From one question to the next while something is waited for.
 const POLL: Duration = Duration::from_secs(1);
@@ -145,6 +148,10 @@ pub(crate) struct Execution {
     aborting: bool,
     abort_asked: Option<String>,
     complete: bool,
+    /// Calls that may still take effect.
+    open: OpenCalls,
+    /// Nothing new begins: another execution is about to take its place.
+    held: bool,
 }
 
 impl Execution {
@@ -162,6 +169,8 @@ impl Execution {
             aborting: false,
             abort_asked: None,
             complete: false,
+            open: OpenCalls::default(),
+            held: false,
         };
         execution.load(&plan.steps);
         execution
@@ -193,6 +202,7 @@ impl Execution {
     }
 
     fn replay(&mut self, event: &Event, now: Moment) {
+        self.open.replay(event, self.terms.rate_margin, now);
         match event {
             Event::Aborting { .. } => {
                 self.give_up();
@@ -275,9 +285,48 @@ impl Execution {
         }
     }
 
-    /// Whether nothing more may begin: it waits for a person, or for open calls before it is given up.
+    /// What was superseded after a seal may have promoted already, wherever its journal ends: forward only. Beside the
+    /// ledger nobody knows, so that a seal of its own counts as well once somebody takes over.
+    pub(crate) fn inherit(&mut self, ledger: &Ledger) {
+        let sealed = |state: &AdmissionState| matches!(state, AdmissionState::Sealed { .. });
+        let passive = ledger.strategy == Strategy::ActivePassive;
+        let midway = ledger.admissions.values().any(|admission| sealed(&admission.state))
+            || ledger.admitted(&self.plan.to).is_some();
+        self.committed |= passive && midway && !self.aborting && self.plan.supersedes.is_some();
+    }
+
+    /// Begins nothing new until it is released. What is open is waited for, and a question that is answered has no
+    /// consequence.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    /// Until when something of it may still take effect outside; none if nothing can.
+    pub(crate) fn busy_until(&self, now: Moment) -> Option<Moment> {
+        let acts =
+            |run: &StepRun| matches!(run.status, Status::Journaling(..) | Status::Acting | Status::Swapping);
+        let acting = self.steps.values().any(acts).then(|| now + POLL);
+        self.open.until(now).max(acting)
+    }
+
+    /// The regions that must be up for what is still to be done.
+    pub(crate) fn needs(&self) -> BTreeSet<Region> {
+        let needed = self.steps.values().filter(|run| !run.status.is_over() && !run.step.best_effort);
+        needed.flat_map(|run| run.step.needs.iter().cloned()).collect()
+    }
+
+    /// Whether the region that is left must still do its part: give its data, or hand over.
+    pub(crate) fn drains(&self) -> bool {
+        let asks = |action: &Action| {
+            matches!(action, Action::Drain { .. } | Action::Promote { promotion: Promotion::Planned, .. })
+        };
+        self.steps.values().any(|run| !run.status.is_over() && asks(&run.step.action))
+    }
+
+    /// Whether nothing more may begin: it waits for a person, for open calls before it is given up, or for another execution
+    /// to take its place.
     fn is_held(&self) -> bool {
-        self.paused().is_some() || self.abort_asked.is_some()
+        self.held || self.paused().is_some() || self.abort_asked.is_some()
     }
 
     /// The steps and how far they are.
@@ -361,6 +410,9 @@ impl Execution {
             wants.push(Want::Journal { event: Event::Aborting { why: why.clone() }, then: None });
             wants.push(Want::Abort { why });
         }
+        if self.held {
+            return wants;
+        }
         self.overdue(now, &mut wants);
         if self.is_held() || self.complete {
             return wants;
@@ -369,8 +421,14 @@ impl Execution {
             self.begin(now, &id, &mut wants);
         }
         if self.steps.values().all(|run| run.status.is_over()) {
-            self.complete = true;
-            wants.push(Want::Complete { aborted: self.aborting });
+            match self.open.until(now) {
+                // A step was left out while its call was open: what comes next must not meet that call.
+                Some(until) => wants.push(Want::WakeAt(until)),
+                None => {
+                    self.complete = true;
+                    wants.push(Want::Complete { aborted: self.aborting });
+                }
+            }
         }
         wants
     }
@@ -442,6 +500,7 @@ impl Execution {
         }
         // The append may take half as long as the call: both together end within what is journaled.
         let deadline = deadline.saturating_mul(3) / 2;
+        self.open.intended(id, attempt, now + deadline);
         let event = Event::Intended { step: id.clone(), attempt, deadline };
         wants.push(Want::Journal { event, then: Some(id.clone()) });
         self.set(now, id, Status::Journaling(call, now));
@@ -451,11 +510,17 @@ impl Execution {
     pub(crate) fn journaled(&mut self, now: Moment, id: &StepId) -> Vec<Want> {
         let Some(run) = self.steps.get(id) else { return Vec::new() };
         let Status::Journaling(call, since) = run.status.clone() else { return Vec::new() };
+        if self.held {
+            self.open.settled(id, run.attempt);
+            self.set(now, id, Status::Resting(now));
+            return Vec::new();
+        }
         let deadline = self.call_deadline(run);
         if now.since(since) > deadline / 2 {
             // Too long ago (a slow append, or a process that slept): whoever takes over would not wait for this call any
             // more. The intention is journaled anew.
             let mut wants = Vec::new();
+            self.open.settled(id, run.attempt);
             match self.is_held() {
                 true => self.set(now, id, Status::Resting(now)),
                 false => self.intend(now, id, call, &mut wants),
@@ -490,6 +555,9 @@ impl Execution {
             return Vec::new();
         }
         let acting = run.status == Status::Acting;
+        if acting && open::settles(&reply) {
+            self.open.settled(id, run.attempt);
+        }
         run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
         let (action, accepted) = (run.step.action.clone(), run.accepted);
         let mut wants = Vec::new();

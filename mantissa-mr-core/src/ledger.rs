@@ -559,7 +559,8 @@ impl Ledger {
         if let Some((region, admission)) = self.admissions.iter().find(|(_, admission)| sealed(admission)) {
             return Err(wrong(region, &admission.state));
         }
-        Ok(Self { execution: None, ended: Some(ended), ..self.clone() })
+        // What was proposed meanwhile was to take its place.
+        Ok(Self { execution: None, proposal: None, ended: Some(ended), ..self.clone() })
     }
 
     /// Puts another execution in the place of the one under way: what that one sealed, this one has sealed.

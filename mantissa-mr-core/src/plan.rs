@@ -22,6 +22,7 @@ mod build;
 mod predict;
 
 pub(crate) use build::abort_steps;
+pub(crate) use build::build_instead;
 pub use build::{MoveRequest, build};
 
 /// The version of a plan's format.

@@ -21,6 +21,9 @@ pub struct Report {
     pub execution: ExecutionId,
     /// What it did.
     pub kind: Move,
+    /// The execution whose place it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub superseded: Option<ExecutionId>,
     /// How it ended.
     pub outcome: Outcome,
     /// From its begin to its end, as predicted.
@@ -83,6 +86,7 @@ impl Report {
         Self {
             execution,
             kind: plan.kind,
+            superseded: plan.supersedes.as_ref().map(|superseded| superseded.execution.clone()),
             outcome,
             predicted: plan.predicted.rto,
             measured: last.map(since).unwrap_or_default(),
@@ -96,8 +100,9 @@ impl Report {
 
     /// The report in one line, for the journal.
     pub fn summary(&self) -> String {
+        let instead = self.superseded.as_ref().map(|old| format!(" in place of {old}")).unwrap_or_default();
         format!(
-            "{} {}: predicted {:.1} s, took {:.1} s; predicted loss: {}",
+            "{}{instead} {}: predicted {:.1} s, took {:.1} s; predicted loss: {}",
             self.kind,
             self.outcome,
             self.predicted.as_secs_f64(),

@@ -143,7 +143,7 @@ pub enum Trigger {
     Overdue,
     /// A person said go on.
     Resume,
-    /// A person, or a veto, gave the move up.
+    /// A person, a veto, or the loss of a region that it cannot do without, gave the move up.
     Abort,
     /// Another execution took its place.
     Supersede,

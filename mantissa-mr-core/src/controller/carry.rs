@@ -10,17 +10,16 @@ use crate::cell::{Expected, StoreOutcome};
 use crate::decide::{Decision, decide};
 use crate::deployment::Writers;
 use crate::error::{Error, ErrorKind};
-use crate::execute::{Execution, Terms, Want};
+use crate::execute::{Execution, OpenCalls, Terms, Want};
 use crate::facts::RecentMoves;
 use crate::guard::Initiator;
 use crate::journal::{Event, Record};
 use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, OrderKind, Outcome, Proposal, Running};
 use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
-use crate::plan::{Move, Plan, PlanHash};
+use crate::plan::{Move, Plan, PlanHash, PredictedLoss};
 use crate::report::Report;
 use crate::state::{State, Trigger};
-use crate::store::LossBound;
 use crate::traffic::Urgency;
 
 /// From one decision to the next.
@@ -37,12 +36,16 @@ pub(super) struct Pending {
     orders: Vec<Order>,
     /// The execution is over and is being ended in the ledger.
     ended: Option<Ended>,
+    /// What another actor may have left open of the execution whose place is to be taken.
+    pub(super) open: OpenCalls,
 }
 
 #[derive(Clone, Debug)]
 struct Begin {
     plan: Arc<Plan>,
     by_itself: bool,
+    /// It waits until what it supersedes is quiet.
+    waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -60,6 +63,8 @@ impl Controller {
     pub(super) fn took_over(&mut self) {
         let Some(ledger) = self.view.ledger().cloned() else { return };
         self.lead();
+        let margin = ledger.gate.rate_margin;
+        self.pending.open = OpenCalls::read(&self.records, margin, self.moment());
         match (&ledger.execution, self.settings.mandate.clone()) {
             (Some(_), Mandate::Carry(plan)) | (None, Mandate::Carry(plan)) => self.start(plan, false),
             (Some(running), _) => {
@@ -126,10 +131,12 @@ impl Controller {
         let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
         let now = self.moment();
         let mut execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        execution.inherit(ledger);
         if let Some(why) = &running.paused {
             execution.found_paused(why);
         }
-        self.plans.insert(running.plan.clone(), plan);
+        self.plans.insert(running.plan.clone(), plan.clone());
+        self.journal_begin(running, &plan);
         let (committed, aborting) = (execution.is_committed(), execution.is_aborting());
         let paused = execution.paused().map(str::to_owned);
         self.execution = Some(execution);
@@ -182,7 +189,7 @@ impl Controller {
     // ----- deciding -----
 
     pub(super) fn run_decision(&mut self) {
-        let busy = self.execution.is_some() || self.pending.begin.is_some() || self.pending.load.is_some();
+        let busy = self.pending.begin.is_some() || self.pending.load.is_some();
         if !self.watches() || self.role.leading().is_none() || busy || self.view.stale() {
             return;
         }
@@ -195,14 +202,21 @@ impl Controller {
         self.wake_at(now + DECIDE);
         self.judge_regions();
         let Some(ledger) = self.view.ledger().cloned() else { return };
-        if ledger.execution.is_some() {
-            return;
+        match (&ledger.execution, &self.execution) {
+            (None, None) => {
+                let decision = decide(&self.situation(&ledger, Initiator::Controller));
+                self.follow(decision, &ledger);
+            }
+            (Some(running), Some(execution))
+                if running.id == *execution.id() && self.pending.ended.is_none() =>
+            {
+                self.judge_midway(&ledger);
+            }
+            _ => {}
         }
-        let decision = decide(&self.situation(&ledger, Initiator::Controller));
-        self.follow(decision, &ledger);
     }
 
-    fn follow(&mut self, decision: Decision, ledger: &Ledger) {
+    pub(super) fn follow(&mut self, decision: Decision, ledger: &Ledger) {
         let expired = ledger.proposal.as_ref().is_some_and(|proposal| proposal.expires <= self.now.wall);
         if expired && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
             self.change_ledger(Purpose::Propose(None));
@@ -238,6 +252,13 @@ impl Controller {
                 }
                 self.propose(Arc::new(*plan), ledger);
             }
+            Decision::Abort { why } => self.give_up(&why),
+            Decision::Tell { region, why } => {
+                self.withdraw(ledger);
+                self.leave_to_people(&region, why);
+            }
+            // Decided anew once what is under way is quiet.
+            Decision::Begin(plan) if plan.supersedes.is_some() && !self.may_supersede() => {}
             Decision::Begin(plan) => {
                 self.transition(Trigger::Confirm, &plan.why);
                 self.start(Arc::new(*plan), true);
@@ -261,7 +282,10 @@ impl Controller {
 
     fn propose(&mut self, plan: Arc<Plan>, ledger: &Ledger) {
         let stands = ledger.proposal.as_ref().is_some_and(|known| {
-            known.kind == plan.kind && known.region == plan.to && known.expires > self.now.wall
+            // In place of what is under way, another region may be left than a moment ago.
+            let same = |known: &Arc<Plan>| known.from == plan.from && known.generation == plan.generation;
+            let same = plan.supersedes.is_none() || self.plans.get(&known.plan).is_some_and(same);
+            same && known.kind == plan.kind && known.region == plan.to && known.expires > self.now.wall
         });
         if stands || self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
             return self.transition(Trigger::Propose, &plan.why);
@@ -299,7 +323,7 @@ impl Controller {
         let hash = plan.hash();
         self.tell(Happening::Planned(plan.clone()));
         self.plans.insert(hash.clone(), plan.clone());
-        self.pending.begin = Some(Begin { plan: plan.clone(), by_itself });
+        self.pending.begin = Some(Begin { plan: plan.clone(), by_itself, waits: false });
         self.store_plan(&hash, &plan);
     }
 
@@ -368,7 +392,13 @@ impl Controller {
     }
 
     fn begin_in_ledger(&mut self, plan: &Arc<Plan>) {
-        let Some(ledger) = self.view.ledger() else { return };
+        let waits = plan.supersedes.is_some() && !self.may_supersede();
+        if let Some(begin) = &mut self.pending.begin {
+            begin.waits = waits;
+        }
+        if waits {
+            return;
+        }
         let Some(journal_from) = self.journal.head().cloned() else { return };
         let hash = plan.hash();
         let short = hash.as_str().get(..8).unwrap_or_default();
@@ -386,12 +416,9 @@ impl Controller {
             paused: None,
         };
         let planned = plan.basis();
-        let person = matches!(self.settings.mandate, Mandate::Carry(_));
-        let purpose = match &ledger.execution {
-            Some(old) if person && plan.urgency == Urgency::Unplanned => {
-                Purpose::Supersede { old: old.id.clone(), running, planned }
-            }
-            _ => Purpose::Begin { running, planned },
+        let purpose = match &plan.supersedes {
+            Some(old) => Purpose::Supersede { old: old.execution.clone(), running, planned },
+            None => Purpose::Begin { running, planned },
         };
         self.change_ledger(purpose);
     }
@@ -399,11 +426,7 @@ impl Controller {
     pub(super) fn purpose_applied(&mut self, purpose: Purpose, next: &Ledger) {
         match purpose {
             Purpose::Begin { running, .. } => self.begun(&running, next, Trigger::Begin),
-            Purpose::Supersede { old, running, .. } => {
-                let summary = format!("superseded by {}", running.id);
-                self.append(Event::Ended { execution: old, outcome: Outcome::Superseded, summary }, None);
-                self.begun(&running, next, Trigger::Begin);
-            }
+            Purpose::Supersede { running, .. } => self.superseded(&running, next),
             Purpose::Step { step, .. } => self.step_swapped(&step, Ok(())),
             Purpose::Orders(done) => self.pending.orders.retain(|order| !done.contains(order)),
             Purpose::End(ended) => self.ended(ended),
@@ -421,8 +444,9 @@ impl Controller {
             Purpose::Begin { running, .. } | Purpose::Supersede { running, .. }
                 if under_way == Some(&running.id) =>
             {
-                if let (Some(ledger), true) = (&ledger, self.execution.is_none()) {
-                    self.begun(&running, ledger, Trigger::Begin);
+                let known = self.execution.as_ref().is_some_and(|execution| *execution.id() == running.id);
+                if let (Some(ledger), false) = (&ledger, known) {
+                    self.superseded(&running, ledger);
                 }
             }
             Purpose::End(ended) if over == Some(&ended.id) => self.ended(ended),
@@ -445,30 +469,34 @@ impl Controller {
         }
     }
 
-    fn begun(&mut self, running: &Running, ledger: &Ledger, trigger: Trigger) {
+    pub(super) fn begun(&mut self, running: &Running, ledger: &Ledger, trigger: Trigger) {
         self.pending.begin = None;
         let Some(plan) = self.plans.get(&running.plan).cloned() else { return };
         let terms = self.terms(ledger);
         self.records.clear();
-        let execution = Execution::new(running.id.clone(), plan.clone(), move_epoch(ledger, &plan), terms);
+        let mut execution =
+            Execution::new(running.id.clone(), plan.clone(), move_epoch(ledger, &plan), terms);
+        execution.inherit(ledger);
+        let committed = execution.is_committed();
         self.execution = Some(execution);
-        self.append(
-            Event::Began {
-                execution: running.id.clone(),
-                plan: running.plan.clone(),
-                kind: plan.kind,
-                why: plan.why.clone(),
-            },
-            None,
-        );
+        self.journal_begin(running, &plan);
         self.transition(trigger, &plan.why);
-        self.notify(Severity::Critical, format!("{} to {} begins: {}", plan.kind, plan.to, plan.why));
+        if committed {
+            self.transition(Trigger::Commit, "what it supersedes may have promoted: forward only");
+        }
+        let old = plan.supersedes.as_ref().map(|old| format!(" in place of {}", old.execution));
+        let instead = old.unwrap_or_default();
+        let text = format!("{} to {} begins{instead}: {}", plan.kind, plan.to, plan.why);
+        self.notify(Severity::Critical, text);
     }
 
     // ----- carrying out -----
 
     pub(super) fn run_execution(&mut self) {
         if self.role.leading().is_some() && self.ending.is_none() {
+            if let Some(begin) = self.pending.begin.clone().filter(|begin| begin.waits) {
+                self.begin_in_ledger(&begin.plan);
+            }
             let now = self.moment();
             let wants = self.execution.as_mut().map(|execution| execution.advance(now)).unwrap_or_default();
             self.fulfil(wants);
@@ -551,7 +579,7 @@ impl Controller {
     }
 
     /// What is durable, and what is on its way there.
-    fn records_so_far(&self) -> Vec<Record> {
+    pub(super) fn records_so_far(&self) -> Vec<Record> {
         self.records.iter().cloned().chain(self.journal.queued().cloned()).collect()
     }
 
@@ -563,9 +591,7 @@ impl Controller {
             return regions;
         }
         regions.retain(|region| *region != plan.to);
-        let catalog = &self.settings.catalog.stores;
-        let mut stores = self.group().stores.iter().filter_map(|store| catalog.get(&store.name));
-        let loses = stores.any(|store| store.loss != LossBound::None);
+        let loses = plan.predicted.loss != PredictedLoss::Nothing;
         let unplanned = plan.urgency == Urgency::Unplanned && loses;
         let ungated = self.group().writers == Writers::Ungated;
         let sealed = plan.supersedes.iter().flat_map(|superseded| &superseded.sealed);
@@ -616,6 +642,9 @@ impl Controller {
                 self.resume_execution(&why);
                 None
             }
+            _ if self.pending.begin.as_ref().is_some_and(|begin| begin.plan.supersedes.is_some()) => {
+                Some("another move is about to take its place".to_owned())
+            }
             other => match &mut self.execution {
                 None => Some("nothing is under way".to_owned()),
                 Some(execution) => {
@@ -639,6 +668,9 @@ impl Controller {
         let Some(proposal) = ledger.proposal.as_ref().filter(|proposal| proposal.plan == *hash) else {
             return Some("this plan is not proposed any more".into());
         };
+        if self.pending.begin.is_some() {
+            return Some("a move is being begun already".into());
+        }
         if proposal.expires <= self.now.wall {
             return Some(format!("the proposal ran out at {}", proposal.expires));
         }

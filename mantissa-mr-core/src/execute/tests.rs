@@ -165,3 +165,49 @@ fn a_target_that_only_calls_itself_the_writer_is_promoted_all_the_same() {
     bench.status.replicas.get_mut(&region("a")).unwrap().role = Role::Replica;
     bench.run_until(|want| matches!(want, Want::Journal { event: Event::Done { step, .. }, .. } if step.as_str().starts_with("promote")));
 }
+
+/// The promotion is about to be journaled.
+fn promoting() -> (Bench, StepId) {
+    let mut bench = Bench::new();
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    let reply = bench.answer(call);
+    assert!(intends(&bench.execution.replied(bench.now, &step, reply)));
+    (bench, step)
+}
+
+#[test]
+fn what_is_held_begins_nothing_and_is_quiet_once_no_call_of_it_can_land() {
+    let (mut bench, step) = promoting();
+    bench.execution.journaled(bench.now, &step);
+    bench.execution.hold(true);
+    let timeout = Error::new(crate::error::ErrorKind::Timeout, "promote", "no answer");
+    bench.execution.replied(bench.now, &step, Reply::Promote(Err(timeout)));
+    let late = bench.now + Duration::from_secs(15);
+    assert_eq!(bench.execution.busy_until(bench.now), Some(late));
+    assert_eq!(bench.execution.busy_until(late), None);
+    assert_eq!(bench.execution.advance(late), []);
+    bench.execution.hold(false);
+    assert!(bench.execution.advance(late).iter().any(asks_whether_to_promote));
+}
+
+#[test]
+fn an_intention_that_becomes_durable_while_it_is_held_leads_to_no_call() {
+    let (mut bench, step) = promoting();
+    bench.execution.hold(true);
+    assert!(bench.execution.busy_until(bench.now).is_some());
+    assert_eq!(bench.execution.journaled(bench.now, &step), []);
+    assert_eq!(bench.execution.busy_until(bench.now), None);
+}
+
+#[test]
+fn a_move_ends_no_sooner_than_its_last_call_can_land() {
+    let (mut bench, step) = promoting();
+    bench.execution.journaled(bench.now, &step);
+    let ids: Vec<StepId> = bench.execution.order.clone();
+    for id in ids {
+        bench.execution.set(bench.now, &id, Status::Skipped("a test".into()));
+    }
+    let late = bench.now + Duration::from_secs(15);
+    assert_eq!(bench.execution.advance(bench.now), [Want::WakeAt(late)]);
+    assert_eq!(bench.execution.advance(late), [Want::Complete { aborted: false }]);
+}

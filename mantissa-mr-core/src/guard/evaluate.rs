@@ -7,7 +7,7 @@ use crate::check::Fitness;
 use crate::deployment::{Strategy, Writers};
 use crate::facts::Situation;
 use crate::ledger::AdmissionState;
-use crate::name::Region;
+use crate::name::{ExecutionId, GroupName, Region};
 use crate::plan::{Action, Move, PredictedLoss, Step};
 use crate::state::Phase;
 use crate::traffic::Urgency;
@@ -22,6 +22,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) steps: &'a [Step],
     pub(crate) loss: PredictedLoss,
     pub(crate) waivers: &'a [Waiver],
+    /// The execution whose place it takes.
+    pub(crate) supersedes: Option<&'a ExecutionId>,
 }
 
 /// What one guard looks at.
@@ -93,7 +95,7 @@ fn refuse(guard: Guard, why: impl Into<String>) -> Finding {
 fn alone(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
     match &situation.ledger.execution {
         None => Pass("nothing else is under way".into()),
-        Some(running) if draft.urgency == Urgency::Unplanned && situation.initiator == Initiator::Person => {
+        Some(running) if draft.supersedes == Some(&running.id) => {
             Pass(format!("it supersedes {} ({})", running.id, running.kind))
         }
         Some(running) => Refuse(
@@ -110,6 +112,11 @@ fn admission(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
     if let Some(from) = draft.from
         && matches!(state(from), None | Some(AdmissionState::Standby))
     {
+        // What it supersedes was taking the group there, or counts on that region for what is left to do.
+        let midway = draft.supersedes.is_some() && ledger.strategy == Strategy::ActivePassive;
+        if midway && draft.kind == Move::Failover && ledger.active().all(|region| region == draft.to) {
+            return Pass(format!("nothing but {} serves: it is reached without {from}", draft.to));
+        }
         return Refuse(format!("{from} does not serve: there is nothing to move away from it"), None);
     }
     let active_active = ledger.strategy == Strategy::ActiveActive;
@@ -244,7 +251,7 @@ fn cool_down(situation: &Situation<'_>, _draft: &Draft<'_>) -> Finding {
     Refuse(why, None)
 }
 
-fn velocity(situation: &Situation<'_>, _draft: &Draft<'_>) -> Finding {
+fn velocity(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
     if situation.initiator == Initiator::Person {
         return NotApplicable("a person asks".into());
     }
@@ -255,7 +262,9 @@ fn velocity(situation: &Situation<'_>, _draft: &Draft<'_>) -> Finding {
     let lately = |at: &jiff::Timestamp| {
         Duration::try_from(situation.now.wall.duration_since(*at)).map_or(true, |age| age < velocity.window)
     };
-    let moved = recent.moves.iter().filter(|(at, _)| lately(at)).count();
+    // A group that is on its way already moves once, whatever becomes of the move.
+    let own = |group: &GroupName| draft.supersedes.is_some() && *group == situation.group.name;
+    let moved = recent.moves.iter().filter(|(at, group)| lately(at) && !own(group)).count();
     let most = usize::try_from(velocity.moves).unwrap_or(usize::MAX);
     if moved >= most {
         return Refuse(format!("{moved} groups moved in the last {:?}, {most} may", velocity.window), None);

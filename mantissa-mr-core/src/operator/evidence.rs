@@ -102,7 +102,7 @@ impl Operator {
         let (slots, broken) = self.slots(group, reader).await?;
         broken.map_or(Ok(()), Err)?;
         let records: Vec<Record> = slots.into_iter().flat_map(|slot| slot.records).collect();
-        let execution = Execution::resumed(
+        let mut execution = Execution::resumed(
             running.id.clone(),
             plan.clone().into(),
             Epoch::default(),
@@ -110,6 +110,7 @@ impl Operator {
             &records,
             self.clock.moment(),
         );
+        execution.inherit(&ledger);
         Ok(Some(UnderWay {
             steps: execution.progress(),
             committed: execution.is_committed(),

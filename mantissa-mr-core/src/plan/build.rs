@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Action, FORMAT, Move, Plan, Step, Superseded, predict};
+use super::{Action, FORMAT, Move, Plan, PredictedLoss, Step, Superseded, predict};
 use crate::check::Fitness;
 use crate::compute::Target;
 use crate::deployment::{Share, Strategy, Writers};
 use crate::facts::Situation;
-use crate::guard::{self, Override, Waiver};
+use crate::guard::{self, Initiator, Override, Waiver};
 use crate::ledger::{Admission, AdmissionState};
 use crate::name::{Region, ResourceName, StepId};
 use crate::notify::HookPoint;
@@ -47,10 +47,23 @@ pub struct MoveRequest {
 /// # Errors
 /// What is wrong with the request itself: a region that is not the deployment's, nothing to leave, nowhere to go.
 pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, Problems> {
+    make(situation, request, situation.initiator == Initiator::Person)
+}
+
+/// Makes the plan of a move that takes the place of the one under way, whoever wants it.
+pub(crate) fn build_instead(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, Problems> {
+    make(situation, request, true)
+}
+
+fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Result<Plan, Problems> {
     let (from, to) = endpoints(situation, request)?;
     let urgency = urgency(situation, request.kind, from.as_ref());
+    let under_way = superseded(situation, from.as_ref(), &to);
+    let supersedes = under_way.filter(|_| instead && urgency == Urgency::Unplanned);
+    let serves = request.kind == Move::Failover && situation.ledger.admitted(&to).is_some();
     let mut graph = Graph { situation, urgency, from: from.as_ref(), to: &to, steps: Vec::new() };
     match request.kind {
+        Move::Failover if serves => graph.follow(),
         Move::Switchover | Move::Failback | Move::Failover => graph.replace(),
         Move::Evacuate => graph.evacuate(),
         Move::Rejoin => graph.rejoin(),
@@ -58,7 +71,10 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
     let mut steps = graph.steps;
     let fence_deadline = situation.deployment.spec().policy.timing.fence_deadline;
     accept(&mut steps, &request.waivers, fence_deadline);
-    let loss = predict::loss(situation, urgency, from.as_ref(), &to);
+    let loss = match serves {
+        true => PredictedLoss::Nothing,
+        false => predict::loss(situation, urgency, from.as_ref(), &to),
+    };
     let draft = guard::Draft {
         kind: request.kind,
         urgency,
@@ -67,6 +83,7 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         steps: &steps,
         loss,
         waivers: &request.waivers,
+        supersedes: supersedes.as_ref().map(|superseded| &superseded.execution),
     };
     let guards = guard::evaluate(situation, &draft);
     Ok(Plan {
@@ -78,7 +95,7 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
         drill: request.drill,
         generation: situation.ledger.generation,
         epoch: situation.ledger.epoch(),
-        supersedes: superseded(situation, from.as_ref()),
+        supersedes,
         from,
         to,
         made: situation.now.wall,
@@ -90,7 +107,7 @@ pub fn build(situation: &Situation<'_>, request: &MoveRequest) -> Result<Plan, P
     })
 }
 
-fn superseded(situation: &Situation<'_>, from: Option<&Region>) -> Option<Superseded> {
+fn superseded(situation: &Situation<'_>, from: Option<&Region>, to: &Region) -> Option<Superseded> {
     let running = situation.ledger.execution.as_ref()?;
     let sealed = |(_, admission): &(&Region, &Admission)| {
         admission.state == AdmissionState::Sealed { by: running.id.clone() }
@@ -98,6 +115,7 @@ fn superseded(situation: &Situation<'_>, from: Option<&Region>) -> Option<Supers
     let sealed =
         situation.ledger.admissions.iter().filter(sealed).map(|(region, _)| region.clone()).collect();
     let weights = match situation.ledger.strategy {
+        Strategy::ActivePassive if situation.ledger.admitted(to).is_some() => Weights::all_to(to),
         Strategy::ActivePassive => Weights::all_to(from?),
         Strategy::ActiveActive => {
             let serves = |admission: &Admission| admission.state != AdmissionState::Standby;
@@ -439,8 +457,23 @@ impl Graph<'_> {
         let validated = self.validate(to, &[&shifted]);
         if planned {
             let standby = self.situation.deployment.spec().policy.standby.0;
-            self.scale(Phase::Settle, from, standby, &[&validated]);
+            let settled = self.scale(Phase::Settle, from, standby, &[&validated]);
+            // The region that was left may be lost meanwhile: the move does not depend on it.
+            for step in self.steps.iter_mut().filter(|step| settled.contains(&step.id)) {
+                step.best_effort = true;
+            }
         }
+    }
+
+    /// Active-passive: `to` serves already, and what was to follow waits for a region that is lost: clients follow without
+    /// it.
+    fn follow(&mut self) {
+        let to = self.to;
+        let scaled = self.scale(Phase::Scale, to, Share::FULL, &[]);
+        let opened = self.open(to, &[]);
+        let asked = self.ask(HookPoint::Shift, Phase::Shift, &[&opened]);
+        let shifted = self.shift(&Weights::all_to(to), &[&asked, &scaled]);
+        self.validate(to, &[&shifted]);
     }
 
     /// Active-active: `from` leaves the rotation. Planned, its traffic goes first and nothing is refused; unplanned, its

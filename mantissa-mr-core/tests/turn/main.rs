@@ -1,0 +1,7 @@
+//! A planned move turns unplanned midway, and says so: the region that it leaves dies, or the one that it moves to, at
+//! every stage, with every policy. Whoever ordered the move is gone by then; the controllers are there.
+
+mod active;
+mod lost;
+mod passive;
+mod stage;
