@@ -1,5 +1,6 @@
 //! Rule 3: a failover's loss is bounded or labelled.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -56,22 +57,22 @@ fn unagreed(history: &History, group: &str, plan: &Value) -> Option<String> {
     }
 }
 
-/// How far back from the last acknowledged write the first lost one was, at the next admission after a time.
+/// How far back from the last acknowledged write the first lost one was, at the next admission after a time. What an
+/// earlier admission lacked was lost by an earlier move, and is missing still.
 fn lost(history: &History, group: &str, since: TrueTime) -> Option<(TrueTime, Duration)> {
-    let admitted = history.events.iter().find_map(|event| match &event.what {
-        What::Admitted { group: of, missing, .. } if of.as_str() == group && event.at > since => {
-            Some((event.at, missing))
-        }
+    let admitted = history.events.iter().filter_map(|event| match &event.what {
+        What::Admitted { group: of, missing, .. } if of.as_str() == group => Some((event.at, missing)),
         _ => None,
     });
-    let (at, missing) = admitted?;
+    let (before, after): (Vec<_>, Vec<_>) = admitted.partition(|(at, _)| *at <= since);
+    let (at, missing) = after.first()?;
+    let earlier: BTreeSet<&u32> = before.iter().flat_map(|(_, missing)| missing.iter()).collect();
     let bound = |write: &&Write| write.group.as_str() == group && write.epoch.is_some();
-    let lost = missing.iter().filter_map(|number| history.book.writes.get(*number as usize)).filter(bound);
-    // Only what the move itself lost: what an earlier one had lost is missing still.
-    let epoch = missing.iter().filter_map(|number| history.book.writes.get(*number as usize)?.epoch).max()?;
-    let first = lost.filter(|write| write.epoch == Some(epoch)).filter_map(|write| write.applied).min()?;
+    let lost = missing.iter().filter(|number| !earlier.contains(number));
+    let lost = lost.filter_map(|number| history.book.writes.get(*number as usize)).filter(bound);
+    let first = lost.filter_map(|write| write.applied).min()?;
     let last =
         history.book.acknowledged().filter(|(_, write)| bound(write)).filter_map(|(_, write)| write.ended);
-    let last = last.filter(|ended| *ended <= at).max()?;
-    Some((at, last.since(first)))
+    let last = last.filter(|ended| ended <= at).max()?;
+    Some((*at, last.since(first)))
 }
