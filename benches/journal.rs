@@ -8,7 +8,7 @@ use mantissa_mr_core::deployment::{
 };
 use mantissa_mr_core::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use mantissa_mr_core::ledger::{GroupCells, Term, Token};
-use mantissa_mr_core::name::{ActorId, DeploymentName, GroupName, Region};
+use mantissa_mr_core::name::{ActorId, DeploymentName, GroupName, Region, StepId};
 
 const ENTRIES: u64 = 10_000;
 
@@ -27,7 +27,7 @@ fn deployment() -> Deployment {
 /// A slot with one record, as the controller writes it.
 fn slot(head: &JournalHead) -> Vec<u8> {
     let event = Event::Failed {
-        step: serde_json::from_str("\"promote.logs-state\"").unwrap(),
+        step: StepId::try_from("promote.logs-state".to_owned()).unwrap(),
         attempt: 1,
         error: "promote on logs-state in west: throttled: slow down".into(),
     };
@@ -56,8 +56,9 @@ fn append(criterion: &mut Criterion) {
     criterion.bench_function("journal: append one entry on the memory cell", |bencher| {
         bencher.iter(|| {
             let bytes = slot(&head);
-            let stored = cells.store(&names.journal(head.slots), &Expected::Absent, &bytes);
-            assert!(matches!(runtime.block_on(stored), Ok(StoreOutcome::Applied { .. })));
+            let name = names.journal(head.slots);
+            let stored = runtime.block_on(cells.store(&name, &Expected::Absent, &bytes));
+            assert!(matches!(stored, Ok(StoreOutcome::Applied { .. })));
             head = after(&head, &bytes);
         });
     });

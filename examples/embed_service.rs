@@ -1,15 +1,5 @@
 //! A service that embeds the library: it asks its gate before each write, and acknowledges only what the gate lets it.
-//!
-//! The regions are simulated, so it runs without an account:
-//!
-//! ```text
-//! $ cargo run --example embed_service
-//! the gate of east is open, epoch 1
-//! order-1: acknowledged
-//! order-2: acknowledged
-//! order-3: acknowledged
-//! the gate of west: the region is standby; served now by east
-//! ```
+//! The regions are simulated, so it runs without an account: `cargo run --example embed_service`.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,9 +46,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let other = standing_by.gate().ok_or("no gate")?;
-    let shut = tokio::time::timeout(Duration::from_secs(2), other.opened()).await;
-    if let (Err(_), Err(shut)) = (shut, other.permit()) {
-        println!("the gate of {west}: {}; served now by {}", shut.reason(), shut.active_regions()[0]);
+    while let Err(shut) = other.permit() {
+        if let Some(active) = shut.active_regions().first() {
+            println!("the gate of {west}: {}; served now by {active}", shut.reason());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     serving.shutdown(Duration::from_secs(1)).await;
     standing_by.shutdown(Duration::from_secs(1)).await;

@@ -22,11 +22,13 @@ use scenarios::SCENARIOS;
 use show::{Pace, Show};
 use stage::Stage;
 
-/// Rehearses the loss of a region, and what else can go wrong, in a simulated world.
-///
-/// Exit code: 0 if the library did the right thing, which may be to refuse; 1 if it did not; 2 for bad input.
+const EXIT_CODES: &str = "\
+Exit codes: 0 the library did the right thing, which may be to refuse,
+1 it did not, 2 bad input.";
+
+/// Rehearses the loss of a region, and what else can go wrong, in simulation.
 #[derive(Debug, Parser)]
-#[command(name = "drill")]
+#[command(name = "drill", after_help = EXIT_CODES)]
 struct Args {
     /// What goes wrong; see --list.
     #[arg(long, value_name = "NAME", default_value = "region-loss", value_parser = find)]
@@ -37,7 +39,7 @@ struct Args {
     /// How many regions there are.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=16))]
     regions: u8,
-    /// Virtual seconds per real second; on a terminal 30 unless said, else as fast as it goes.
+    /// Virtual seconds a real second; at a terminal 30.
     #[arg(long, value_name = "X", value_parser = speed)]
     speed: Option<f64>,
     /// Tells what scenarios there are.

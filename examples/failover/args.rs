@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 /// What every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The deployment (tfvars, TOML, JSON), then overlays
+    /// The deployment (tfvars, TOML, JSON) and overlays
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Vec<PathBuf>,
     /// The group; needed only if there are several

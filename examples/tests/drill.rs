@@ -2,12 +2,14 @@
 //!
 //! The modules of the example are compiled in as well, so that their own tests run here.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 #[allow(dead_code, reason = "the example's own main is not called from here")]
 #[path = "../drill/main.rs"]
 mod drill;
+
+#[path = "common/program.rs"]
+mod program;
 
 /// Every scenario there must be; there may be more.
 const WANTED: [&str; 9] = [
@@ -22,28 +24,8 @@ const WANTED: [&str; 9] = [
     "active-active-evacuation",
 ];
 
-/// The example's program, beside which this test was built; built now if it was not.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a file");
-    // target/<profile>/deps/drill-<hash>
-    let profile =
-        test.parent().and_then(|deps| deps.parent()).expect("a test is built into target/<profile>/deps");
-    let program = profile.join("examples").join(format!("drill{}", std::env::consts::EXE_SUFFIX));
-    if !program.exists() {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--package", env!("CARGO_PKG_NAME"), "--example", "drill"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        build.env("CARGO_TARGET_DIR", profile.parent().expect("target/<profile>"));
-        assert!(build.status().expect("cargo runs").success(), "the example cannot be built");
-    }
-    program
-}
-
 fn drill(args: &[&str]) -> Output {
-    Command::new(program()).args(args).output().expect("the example runs")
+    Command::new(program::program("drill")).args(args).output().expect("the example runs")
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -138,6 +120,13 @@ fn the_list_names_every_scenario() {
     for name in WANTED {
         assert!(shown.lines().any(|row| row.starts_with(&format!("{name} "))), "{name} is missing");
     }
+}
+
+#[test]
+fn the_help_is_as_narrow_as_everything_else() {
+    let output = drill(&["--help"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_plain(text(&output.stdout));
 }
 
 #[test]

@@ -2,28 +2,69 @@
 //!
 //! ```text
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- 0 1000
-//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls]
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--broken NAME]
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --broken [NAME] [FIRST COUNT] [--drawn]
 //! ```
 //!
 //! The first form runs a range (first seed, how many) and prints what broke, with the command that shows it; its exit
-//! code is 1 if anything did. The second tells the story of one seed.
+//! code is 1 if anything did. The second tells the story of one seed. The third breaks the library on purpose, in one way
+//! or in each in turn, and prints at which seed the rule's oracle caught it; its exit code is 1 if one got away. Variants that chance rarely
+//! gives an occasion are hunted in worlds made for them, unless `--drawn` says otherwise.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use mantissa_mr_core::sim::{History, Phases, Swarm, What, oracle};
+use mantissa_mr_core::sim::{Broken, History, Phases, Swarm, What, broken, broken::World, oracle};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let numbers: Vec<u64> = arguments.iter().filter_map(|text| text.parse().ok()).collect();
+    let wrong = arguments.iter().position(|text| text == "--broken").map(|at| arguments.get(at + 1));
+    let name = wrong.flatten().filter(|text| text.parse::<u64>().is_err() && !text.starts_with("--"));
+    let name = match name.map(|name| name.parse::<Broken>()).transpose() {
+        Ok(name) => name,
+        Err(unknown) => {
+            eprintln!("{unknown}; `--broken` alone lists them");
+            return ExitCode::from(2);
+        }
+    };
+    let world = match arguments.iter().any(|text| text == "--drawn") {
+        true => World::Drawn,
+        false => World::Chosen,
+    };
     match (arguments.first().map(String::as_str), numbers.as_slice()) {
-        (Some("--seed"), [seed]) => story(*seed, arguments.iter().any(|text| text == "--calls")),
+        (Some("--seed"), [seed]) => story(*seed, arguments.iter().any(|text| text == "--calls"), name, world),
+        (Some("--broken"), []) => hunt(name, world, 0, MOST),
+        (Some("--broken"), [first, count]) => hunt(name, world, *first, *count),
         (_, [first, count]) => sweep(*first, *count),
         _ => {
-            eprintln!("usage: seeds FIRST COUNT | seeds --seed SEED");
+            eprintln!("usage: seeds FIRST COUNT | seeds --seed SEED [--calls] [--broken NAME]");
+            eprintln!("       seeds --broken [NAME] [FIRST COUNT]");
             ExitCode::from(2)
         }
     }
+}
+
+/// So many seeds are tried for each variant, unless said.
+const MOST: u64 = 300;
+
+fn hunt(one: Option<Broken>, world: World, first: u64, count: u64) -> ExitCode {
+    let mut away = 0;
+    println!("{:>4}  {:<21} {:>5} {:>5}  {:<6}  what it does", "rule", "variant", "seeds", "seed", "world");
+    for variant in Broken::ALL.iter().copied().filter(|variant| one.is_none_or(|one| one == *variant)) {
+        let hunt = broken::hunt(variant, world, first, count).expect("a seed's own draw");
+        let (rule, does) = (variant.rule(), variant.does());
+        let (seed, world) = match &hunt.bite {
+            Some(bite) => (bite.seed.to_string(), if bite.chosen { "chosen" } else { "drawn" }),
+            None => ("none".to_owned(), ""),
+        };
+        println!("{rule:>4}  {variant:<21} {:>5} {seed:>5}  {world:<6}  {does}", hunt.seeds);
+        if let (Some(bite), Some(_)) = (&hunt.bite, one) {
+            println!("{bite}");
+        }
+        away += u8::from(hunt.bite.is_none());
+    }
+    ExitCode::from(u8::from(away > 0))
 }
 
 fn sweep(first: u64, count: u64) -> ExitCode {
@@ -59,8 +100,13 @@ fn sweep(first: u64, count: u64) -> ExitCode {
     ExitCode::from(u8::from(broken > 0))
 }
 
-fn story(seed: u64, calls: bool) -> ExitCode {
-    let swarm = Swarm::draw(seed, Phases::default()).expect("a seed's own draw");
+fn story(seed: u64, calls: bool, broken: Option<Broken>, world: World) -> ExitCode {
+    let swarm = match broken {
+        Some(variant) => broken::stage(variant, seed, world).map(|(swarm, _)| swarm),
+        None => Swarm::draw(seed, Phases::default()),
+    };
+    let mut swarm = swarm.expect("a seed's own draw");
+    swarm.broken = broken;
     println!("{swarm}");
     let (simulation, cast) = swarm.run().expect("a seed's own draw");
     let history = simulation.history();

@@ -139,6 +139,12 @@ impl Situation<'_> {
         timing.observe.saturating_mul(2).saturating_add(timing.call_deadline)
     }
 
+    /// What the group's own stores can do; the catalog has those of other groups too.
+    pub fn stores(&self) -> impl Iterator<Item = (&ResourceName, &StoreCapabilities)> {
+        let stores = self.group.stores.iter();
+        stores.filter_map(|store| self.catalog.stores.get_key_value(&store.name))
+    }
+
     /// What was seen, unless it is too old to decide on.
     pub fn fresh<'b, T>(&self, seen: Option<&'b Seen<T>>) -> Option<&'b T> {
         seen.filter(|seen| self.now.moment.since(seen.at) <= self.fresh_for()).map(|seen| &seen.value)

@@ -158,10 +158,13 @@ impl Operator {
     /// Reads a group's ledger.
     ///
     /// # Errors
-    /// The cell cannot be read, or holds no ledger that this program understands.
+    /// The cell cannot be read, or holds no ledger that this program understands, or another deployment's.
     pub async fn ledger(&self, group: &GroupName) -> Result<Option<Ledger>> {
         let cell = self.cells(group).ledger();
-        self.backend.cells.load(&cell).await?.map(|cell| Ledger::decode(&cell.value)).transpose()
+        let Some(found) = self.backend.cells.load(&cell).await? else { return Ok(None) };
+        let ledger = Ledger::decode(&found.value)?;
+        ledger.check_deployment(&self.deployment)?;
+        Ok(Some(ledger))
     }
 
     /// Looks at everything at once. What cannot be seen is said, and hides nothing else: this works with the ledger down.

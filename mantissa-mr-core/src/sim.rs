@@ -9,8 +9,10 @@
 //!   double writing are measured there, not assumed.
 //! - [`oracle`] holds the rules that every run must keep, each in a file of its own that shares no code with what it
 //!   judges.
+//! - [`broken`] has the library with one bug at a time, to show that each oracle bites.
 
 pub mod adapters;
+pub mod broken;
 pub mod cast;
 pub mod clock;
 mod deployment;
@@ -28,6 +30,7 @@ pub mod swarm;
 mod world;
 pub mod writers;
 
+pub use broken::Broken;
 pub use cast::{Cast, Endings, NewsBoard};
 pub use clock::{SimClock, TrueTime};
 pub use deployment::{deployment, group, set, spec};

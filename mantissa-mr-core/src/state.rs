@@ -1,4 +1,19 @@
 //! The state machine of a group, as one table of data: nothing changes state but by a row of it.
+//!
+//! Drawn from the table: from each state, what leads where.
+//!
+//! ```text
+//! steady     suspect > suspected, confirm > confirmed, propose > proposed, begin > moving
+//! suspected  recover > steady, confirm > confirmed, begin > moving
+//! confirmed  recover > steady, propose > proposed, refuse > refused, begin > moving
+//! proposed   expire > steady, recover > steady, confirm > confirmed, begin > moving
+//! refused    recover > steady, propose > proposed, begin > moving
+//! moving     commit > committed, pause > paused, overdue > stuck, abort > aborting, supersede > moving, finish > steady
+//! committed  pause > paused, overdue > stuck, supersede > moving, finish > steady
+//! aborting   pause > paused, overdue > stuck, supersede > moving, finish > steady
+//! paused     resume > moving, abort > aborting, supersede > moving
+//! stuck      resume > moving, abort > aborting, supersede > moving
+//! ```
 
 use std::fmt;
 
@@ -284,6 +299,17 @@ mod tests {
         for state in State::ALL {
             assert_eq!(state.limit() == Limit::Rest, state == State::Steady, "{state}");
         }
+    }
+
+    #[test]
+    fn the_diagram_shows_the_table() {
+        let ways = |state: State| {
+            let rows = TABLE.iter().filter(move |(from, ..)| *from == state);
+            rows.map(|(_, on, to)| format!("{} > {to}", format!("{on:?}").to_lowercase())).collect::<Vec<_>>()
+        };
+        let row = |state: State| format!("//! {state:<10} {}\n", ways(state).join(", "));
+        let diagram: String = State::ALL.into_iter().map(row).collect();
+        assert!(include_str!("state.rs").contains(&diagram), "the diagram above should be:\n{diagram}");
     }
 
     #[test]

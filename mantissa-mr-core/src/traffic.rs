@@ -17,6 +17,9 @@ use crate::name::Region;
 /// # Contract
 /// - [`shift`](Self::shift) is one atomic change and fails with `Conflict` if somebody else changed the routing since
 ///   it was read; it never gives every region zero.
+/// - A router that keeps the epoch of its last change refuses an older one with `Superseded`, whatever it is based on.
+///   So who loses a race may meet either: `Conflict`, or, if the winner's epoch is the newer one, `Superseded`. Both
+///   changed nothing.
 /// - [`shift`](Self::shift) with [`Urgency::Unplanned`] needs nothing in the regions that lose their traffic, nor a
 ///   control plane that lives there.
 #[async_trait]

@@ -153,6 +153,7 @@ fn draw(seed: &mut u64, below: u64) -> u64 {
 }
 
 /// Waits for so many lines and a while more, kills the child, and gives all that it said.
+#[expect(clippy::disallowed_methods, reason = "the child is a real process, and runs on in real time")]
 fn kill(mut child: Child, mut err: BufReader<ChildStderr>, seed: &mut u64) -> String {
     let mut text = String::new();
     for _ in 0..20 + draw(seed, 40) {

@@ -103,6 +103,11 @@ fn a_ledger_of_a_newer_version_is_let_alone() {
         ledger["format"] = 2.into();
         ledger
     });
-    world.run("switchover --yes").code(2).says("it has format 2, this program reads 1");
+    let before = world.cell("demo/logs/ledger");
+    for line in ["switchover --yes", "init", "resume", "run --vantage ohio"] {
+        let said = world.run(line).code(2).says("it has format 2, this program reads 1");
+        said.says("use the version of mantissa-mr that wrote it, or a newer one");
+    }
     world.run("status").code(1).says("it has format 2");
+    assert_eq!(world.cell("demo/logs/ledger"), before, "it was let alone");
 }

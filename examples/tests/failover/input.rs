@@ -4,6 +4,10 @@ use serde_json::json;
 
 use crate::support::World;
 
+/// Every command there must be.
+const COMMANDS: &str = "init ensure-replicated status plan switchover failover failback evacuate rejoin drill approve \
+                        resume skip abort pause ack history run";
+
 #[test]
 fn everything_that_is_wrong_with_a_command_line_is_said_before_anything_is_touched() {
     let world = World::new();
@@ -66,8 +70,13 @@ fn what_is_not_there_or_is_another_deployments_is_said_so() {
     let world = world.made();
     let text = std::fs::read_to_string(world.path("quick.toml")).unwrap();
     std::fs::write(world.path("quick.toml"), text.replace("trust = \"700ms\"", "trust = \"20s\"")).unwrap();
-    world.run("switchover --yes").code(2).says("it was made for another deployment");
-    world.run("init").code(2).says("it was made for another deployment");
+    let before = world.cell("demo/logs/ledger");
+    for line in ["switchover --yes", "init", "resume", "ack", "run --vantage ohio", "run"] {
+        let said = world.run(line).code(2).says("it was made for another deployment");
+        said.says("run every controller and command with the same configuration files");
+    }
+    world.run("status").code(1).says("it was made for another deployment");
+    assert_eq!(world.cell("demo/logs/ledger"), before, "it was let alone");
 }
 
 #[test]
@@ -89,10 +98,12 @@ fn people_get_lines_of_eighty_columns_and_programs_get_one_document() {
     let world = World::new();
     world.down("regions/us-west-2", true);
     let hint = "--approver ann --reason test";
-    for line in
-        ["status", "plan switchover", &format!("plan failover {hint}"), "history", "--help", "plan --help"]
-    {
-        let said = world.run(line);
+    let mut lines = ["status", "plan switchover", "history", "--help"].map(str::to_owned).to_vec();
+    lines.push(format!("plan failover {hint}"));
+    lines.extend(COMMANDS.split_whitespace().map(|command| format!("{command} --help")));
+    for line in lines {
+        let said = world.run(&line);
+        assert!(!line.ends_with("--help") || said.code == 0, "{line}: {}", said.err);
         let long: Vec<&str> =
             said.out.lines().chain(said.err.lines()).filter(|line| line.chars().count() > 80).collect();
         assert!(long.is_empty(), "`{line}` is too wide:\n{}", long.join("\n"));

@@ -4,5 +4,7 @@ mod broken;
 mod crashed;
 mod input;
 mod orders;
+#[path = "../common/program.rs"]
+mod program;
 mod story;
 mod support;

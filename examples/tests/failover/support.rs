@@ -1,5 +1,6 @@
 //! A world of files in a folder of its own, and the built binary that is run on it.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -7,31 +8,19 @@ use std::time::{Duration, Instant};
 
 use mantissa_mr_core::cell::{Cell, CellName, CellStore, FileCells};
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::program::program;
 
 /// Nothing here takes this long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example, built as it is now: `cargo test --test failover` alone would not build it.
+/// The example's program.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // target/debug/deps/failover-0123 -> target/debug
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "examples", "--example", "failover", "--target-dir"]);
-        build.arg(profile.parent().unwrap());
-        match profile.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => {}
-            Some(name) => _ = build.args(["--profile", name]),
-        }
-        assert!(build.status().unwrap().success(), "the example is not built");
-        let binary = profile.join("examples/failover");
-        assert!(binary.is_file(), "{} is not there", binary.display());
-        binary
-    })
+    BINARY.get_or_init(|| program("failover"))
 }
 
 /// Two regions and quick timings: what a move waits for is that gates shut, and, if asked for, that capacity starts.
@@ -165,6 +154,30 @@ impl World {
         let mut command = self.command(line);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { child: Some(child), line: line.to_owned() }
+    }
+
+    /// Runs a command at a terminal, where somebody types a line.
+    pub(crate) fn run_at_a_terminal(&self, line: &str, types: &str) -> Said {
+        let mut ours = std::fs::File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+        let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
+        let mut command = self.command(line);
+        command.stdin(theirs.try_clone().unwrap()).stderr(theirs).stdout(Stdio::piped());
+        let running = Running { child: Some(command.spawn().unwrap()), line: line.to_owned() };
+        drop(command); // With it goes our last hold of their side.
+        // It waits there until it is read.
+        writeln!(ours, "{types}").unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut shown = Vec::new();
+            // The end is an error: the other side is gone.
+            let _ = ours.read_to_end(&mut shown);
+            String::from_utf8_lossy(&shown).into_owned()
+        });
+        let mut said = running.said();
+        said.err = reader.join().unwrap();
+        said
     }
 
     pub(crate) fn finish(&self, running: Running) -> Said {

@@ -49,7 +49,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::{Cell, CellDurability, CellName, CellStore, Expected, StoreOutcome, check_value};
 use crate::error::{Effect, Error, ErrorKind, Result};
@@ -135,7 +135,7 @@ impl CellStore for FileCells {
         for wait in LOCK_WAIT.build() {
             let (folder, name) = (Arc::clone(&self.0), name.clone());
             let (expected, value) = (expected.clone(), Arc::clone(&value));
-            match spawn_blocking(move || folder.store(&name, &expected, &value)).await {
+            match on_a_thread(move || folder.store(&name, &expected, &value)).await {
                 Ok(Ok(Attempt::Done(outcome))) => return Ok(outcome),
                 Ok(Ok(Attempt::Busy)) => tokio::time::sleep(wait).await,
                 Ok(Err(error)) => return Err(error),
@@ -146,13 +146,22 @@ impl CellStore for FileCells {
     }
 }
 
-/// Reads or prepares files on a thread that may block.
+/// Does something on a thread that may block.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files have no other interface; their cells belong to one real machine and are never part of a simulation"
+)]
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    spawn_blocking(work).await
+}
+
+/// Reads or prepares files.
 async fn blocking<T, F>(operation: &'static str, work: F) -> Result<T>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T> + Send + 'static,
 {
-    spawn_blocking(work).await.unwrap_or_else(|gone| {
+    on_a_thread(work).await.unwrap_or_else(|gone| {
         let error = Error::new(ErrorKind::Unavailable, operation, "its thread is gone");
         Err(error.with_effect(Effect::None).with_source(gone))
     })

@@ -62,6 +62,7 @@ pub async fn suite(fixture: Arc<dyn RouterFixture>) -> Report {
         shifts::a_shift_is_read_back,
         shifts::a_repeated_shift_changes_nothing,
         shifts::a_shift_that_was_decided_on_an_old_routing_is_refused,
+        shifts::an_older_epoch_is_superseded_or_taken,
         shifts::racing_shifts_have_one_winner,
         shifts::a_shift_to_nobody_is_refused,
         shifts::a_shift_to_an_unknown_region_is_refused,
@@ -141,6 +142,10 @@ impl Context {
     async fn refused(&self, shift: &Shift, kinds: &[ErrorKind], what: &str) -> Outcome {
         let before = self.routing().await?;
         refused(self.router.shift(shift).await, kinds, what)?;
+        self.unchanged_since(&before, what).await
+    }
+
+    async fn unchanged_since(&self, before: &Routing, what: &str) -> Outcome {
         let after = self.routing().await?;
         ensure!(
             before.weights == after.weights && before.version == after.version,

@@ -296,9 +296,7 @@ fn fence(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
         return NotApplicable("every writer asks a gate".into());
     }
     let cannot: Vec<&str> = situation
-        .catalog
-        .stores
-        .iter()
+        .stores()
         .filter(|(_, capabilities)| !capabilities.can_fence)
         .map(|(name, _)| name.as_str())
         .collect();

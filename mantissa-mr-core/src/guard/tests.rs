@@ -124,6 +124,21 @@ fn an_unknown_lag_is_not_zero() {
 }
 
 #[test]
+fn the_stores_of_other_groups_are_no_concern_of_a_move() {
+    // The catalog is the backend's: it has the stores of every group, and nothing is known here of the lag of others.
+    let mut fixture = Fixture::new(Strategy::ActivePassive);
+    down(&mut fixture);
+    fixture.spec.groups[0].writers = Writers::Ungated;
+    let mut other = fixture.catalog.stores[&resource("state")].clone();
+    other.can_fence = false;
+    fixture.catalog.stores.insert(resource("alerts-state"), other);
+    let plan = plan(&fixture, Initiator::Controller, Move::Failover, Vec::new());
+    for guard in [Guard::Loss, Guard::Fence] {
+        assert_eq!(answer(&plan, guard).verdict, GuardVerdict::Pass, "{guard:?}");
+    }
+}
+
+#[test]
 fn capacity_that_the_quota_does_not_give_or_that_was_not_seen_lately_is_missing() {
     let mut fixture = Fixture::new(Strategy::ActivePassive);
     down(&mut fixture);

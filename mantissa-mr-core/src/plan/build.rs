@@ -218,7 +218,7 @@ fn target(situation: &Situation<'_>, kind: Move, from: Option<&Region>) -> Optio
             Fitness::Unknown => 2,
             Fitness::Unfit => 3,
         };
-        let behind = situation.catalog.stores.keys().map(|store| {
+        let behind = situation.stores().map(|(store, _)| {
             let lag = situation.facts.lags.get(&(store.clone(), (*region).clone()));
             lag.map_or(Duration::MAX, |seen| seen.value)
         });

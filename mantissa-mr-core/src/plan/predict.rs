@@ -43,7 +43,7 @@ pub(super) fn loss(
     let Some(from) = from.filter(|_| urgency == Urgency::Unplanned) else { return PredictedLoss::Nothing };
     let now = situation.now.moment;
     let mut worst = PredictedLoss::Nothing;
-    for (name, capabilities) in &situation.catalog.stores {
+    for (name, capabilities) in situation.stores() {
         if capabilities.loss == LossBound::None {
             continue;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::broken::Broken;
 use super::clock::SimClock;
 use super::heap::{Birth, Body, Gate, ProcessId, ProcessSpec, Role, SimPermit, Simulation};
 use super::place::Place;
@@ -133,6 +134,8 @@ pub struct Cast {
     pub board: NewsBoard,
     /// How mandates ended.
     pub endings: Endings,
+    /// What is wrong with the gates and controllers, for the test of the oracles.
+    pub broken: Option<Broken>,
 }
 
 impl Cast {
@@ -143,6 +146,7 @@ impl Cast {
             catalog: simulation.world().catalog(),
             board: NewsBoard::default(),
             endings: Endings::default(),
+            broken: None,
         }
     }
 
@@ -181,26 +185,31 @@ impl Cast {
         clock: SimClock,
     ) -> ProcessSpec {
         let (cast, group, vantage, region) = (self.clone(), group.clone(), vantage.cloned(), region.cloned());
+        let broken = cast.broken;
+        let deployment = broken.map_or(cast.deployment.clone(), |broken| broken.deployment(&cast.deployment));
+        let catalog = broken.map_or(cast.catalog.clone(), |broken| broken.catalog(&cast.catalog));
         let make = move |birth: &Birth| {
             let settings = ControllerSettings {
-                deployment: cast.deployment.clone(),
+                deployment: deployment.clone(),
                 group: group.clone(),
                 actor: birth.actor.clone(),
                 vantage: vantage.clone(),
                 local_region: region.clone(),
                 mandate: mandate.clone(),
-                catalog: cast.catalog.clone(),
+                catalog: catalog.clone(),
                 seed: birth.seed,
             };
-            match Controller::new(settings) {
-                Ok(controller) => Body::Machine(Box::new(Reporting {
-                    actor: birth.actor.clone(),
-                    controller,
-                    board: cast.board.clone(),
-                    endings: cast.endings.clone(),
-                })),
-                Err(_) => Body::Machine(Box::new(Idle)),
-            }
+            let Ok(controller) = Controller::new(settings) else { return Body::Machine(Box::new(Idle)) };
+            let controller: Box<dyn Machine> = Box::new(Reporting {
+                actor: birth.actor.clone(),
+                controller,
+                board: cast.board.clone(),
+                endings: cast.endings.clone(),
+            });
+            Body::Machine(match broken {
+                Some(broken) => broken.controller(&cast.deployment, controller),
+                None => controller,
+            })
         };
         ProcessSpec { name, place, role, serves: None, clock, make: Box::new(make) }
     }
@@ -309,7 +318,11 @@ impl Simulation {
         let mut spawned = Vec::new();
         for group in &deployment.spec().groups {
             for region in deployment.regions() {
-                spawned.push(self.spawn(service(&deployment, &group.name, region, clock())));
+                let service = service(&deployment, &group.name, region, clock());
+                spawned.push(self.spawn(match cast.broken {
+                    Some(broken) => broken.service(&deployment, service),
+                    None => service,
+                }));
             }
             for vantage in &deployment.spec().vantages {
                 spawned.push(self.spawn(cast.controller(&group.name, &vantage.name, clock())));

@@ -16,6 +16,7 @@ mod one_ledger;
 mod one_writer;
 mod rest;
 mod static_stability;
+mod take_over;
 mod view;
 mod way_out;
 
@@ -46,12 +47,18 @@ const ORACLES: [Oracle; 9] = [
     (2, "no acknowledged write is lost on a switchover", no_loss::check),
     (3, "the loss of a failover is bounded or labelled", bounded_loss::check),
     (4, "the ledger alone decides", one_ledger::check),
-    (5, "a crash anywhere is resumable", rest::check),
+    (5, "a crash anywhere is resumable", resumable),
     (6, "fail safe", fail_safe::check),
     (7, "no flapping", no_flapping::check),
     (8, "static stability", static_stability::check),
     (9, "every state has a deadline and a way out", way_out::check),
 ];
+
+fn resumable(history: &History, records: &Records) -> Vec<Violation> {
+    let mut found = rest::check(history, records);
+    found.extend(take_over::check(records));
+    found
+}
 
 /// The rules, by number.
 pub fn rules() -> impl Iterator<Item = (u8, &'static str)> {

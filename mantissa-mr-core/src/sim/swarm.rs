@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::broken::Broken;
 use super::cast::Cast;
 use super::clock::{SimClock, TrueTime};
 use super::fault::Fault;
@@ -62,6 +63,8 @@ pub struct Swarm {
     pub wishes: Vec<(TrueTime, Wish)>,
     /// How long it takes.
     pub phases: Phases,
+    /// What is wrong with the library, for the test of the oracles.
+    pub broken: Option<Broken>,
     clocks: Random,
     rates_ppm: i32,
 }
@@ -80,7 +83,7 @@ impl Swarm {
         let faults = plague::draw(&deployment, phases, rates_ppm, &mut random);
         let wishes = draw::wishes(&deployment, phases, &mut random);
         let clocks = Random::new(seed, "clocks");
-        Ok(Self { seed, deployment, settings, faults, wishes, phases, clocks, rates_ppm })
+        Ok(Self { seed, deployment, settings, faults, wishes, phases, broken: None, clocks, rates_ppm })
     }
 
     /// How many processes there are in [`Simulation::spawn_all`]: services and controllers of every group.
@@ -108,7 +111,7 @@ impl Swarm {
     pub fn stage(&mut self) -> Result<(Simulation, Cast), Problems> {
         let mut simulation = Simulation::new(&self.deployment, self.seed, self.settings)?;
         simulation.init_ledgers();
-        let cast = Cast::new(&simulation);
+        let cast = Cast { broken: self.broken, ..Cast::new(&simulation) };
         simulation.spawn_all(&cast, || self.clock());
         for (at, fault) in &self.faults {
             simulation.schedule(*at, fault.clone());

@@ -25,6 +25,8 @@ enum Mistake {
     AsksNoVersion,
     ChecksThenShifts,
     ConflictIsInvalid,
+    OlderIsInvalid,
+    LosersAreSuperseded,
     RepeatsAreErrors,
     TakesNobody,
     TakesNobodyWhenUrgent,
@@ -43,6 +45,7 @@ enum Mistake {
 struct World {
     weights: Weights,
     version: u64,
+    epoch: Epoch,
     /// What clients do, some waits behind what is set.
     followed: Weights,
     waits: u32,
@@ -56,6 +59,7 @@ struct Fake {
     mistake: Mistake,
     splits: bool,
     urgent: bool,
+    keeps_epochs: bool,
     faults: bool,
     world: Arc<Mutex<World>>,
 }
@@ -72,7 +76,8 @@ impl Fake {
     fn new(mistake: Mistake) -> Self {
         let weights = Weights(BTreeMap::from([(region("one"), 255), (region("two"), 0)]));
         let world = World { followed: weights.clone(), weights, ..World::default() };
-        Self { mistake, splits: true, urgent: true, faults: true, world: Arc::new(Mutex::new(world)) }
+        let world = Arc::new(Mutex::new(world));
+        Self { mistake, splits: true, urgent: true, keeps_epochs: true, faults: true, world }
     }
 
     fn is(&self, mistake: Mistake) -> bool {
@@ -117,11 +122,21 @@ impl Fake {
     }
 
     fn is_current(&self, shift: &Shift) -> Result<()> {
-        if self.world().version.to_string() == shift.based_on.0 || self.is(Mistake::AsksNoVersion) {
+        let world = self.world();
+        if self.keeps_epochs && shift.epoch < world.epoch {
+            let wrong = self.is(Mistake::OlderIsInvalid);
+            let kind = if wrong { ErrorKind::InvalidInput } else { ErrorKind::Superseded };
+            return error(kind, "a newer epoch has begun");
+        }
+        if world.version.to_string() == shift.based_on.0 || self.is(Mistake::AsksNoVersion) {
             return Ok(());
         }
-        let wrong = self.is(Mistake::ConflictIsInvalid);
-        error(if wrong { ErrorKind::InvalidInput } else { ErrorKind::Conflict }, "the routing was changed")
+        let kind = match self.mistake {
+            Mistake::ConflictIsInvalid => ErrorKind::InvalidInput,
+            Mistake::LosersAreSuperseded => ErrorKind::Superseded,
+            _ => ErrorKind::Conflict,
+        };
+        error(kind, "the routing was changed")
     }
 }
 
@@ -163,6 +178,7 @@ impl TrafficRouter for Fake {
         if !self.is(Mistake::ShiftsNobody) {
             world.weights = shift.weights.clone();
             world.version += 1;
+            world.epoch = shift.epoch;
             world.waits = 0;
         }
         match (std::mem::take(&mut world.lose_answer), self.mistake) {
@@ -248,6 +264,8 @@ async fn what_a_router_cannot_do_is_skipped_once_it_has_said_so() {
     for (mistake, case) in [(Mistake::SplitsSecretly, skips[0]), (Mistake::UrgentlyPretends, skips[1])] {
         assert_found(mistake, case, &suite(plain(mistake)).await);
     }
+    let forgets = Fake { keeps_epochs: false, ..Fake::new(Mistake::None) };
+    suite(Arc::new(forgets)).await.assert_passed_with_skips(&[]);
     let bare = Fake { faults: false, ..Fake::new(Mistake::None) };
     suite(Arc::new(bare)).await.assert_passed_with_skips(FAULT_CASES);
 }
@@ -258,6 +276,8 @@ const FOUND: &[(Mistake, &str)] = &[
     (Mistake::VersionStays, "a_shift_is_read_back"),
     (Mistake::AsksNoVersion, "a_shift_that_was_decided_on_an_old_routing_is_refused"),
     (Mistake::ConflictIsInvalid, "a_shift_that_was_decided_on_an_old_routing_is_refused"),
+    (Mistake::OlderIsInvalid, "an_older_epoch_is_superseded_or_taken"),
+    (Mistake::LosersAreSuperseded, "racing_shifts_have_one_winner"),
     (Mistake::ChecksThenShifts, "racing_shifts_have_one_winner"),
     (Mistake::RepeatsAreErrors, "a_repeated_shift_changes_nothing"),
     (Mistake::TakesNobody, "a_shift_to_nobody_is_refused"),

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Context, Outcome, Stop, ensure, weights};
+use super::{Context, Outcome, Stop, ensure, refused, weights};
 use crate::conformance::{eventually, nowhere, without_effect};
 use crate::error::ErrorKind;
-use crate::traffic::{Convergence, Urgency, Weights};
+use crate::traffic::{Convergence, Shift, Urgency, Weights};
 
 pub(super) async fn the_routing_names_who_is_served(context: &Context) -> Outcome {
     let routing = &context.found;
@@ -55,8 +55,25 @@ pub(super) async fn a_shift_that_was_decided_on_an_old_routing_is_refused(contex
     context.refused(&late, &[ErrorKind::Conflict], "a shift based on a routing that is gone").await
 }
 
+/// Decided on a fresh look, but under an epoch that is over: only a router that keeps epochs can tell.
+pub(super) async fn an_older_epoch_is_superseded_or_taken(context: &Context) -> Outcome {
+    let old = context.next_epoch();
+    context.shifted(&Weights::all_to(&context.one), Urgency::Planned).await?;
+    let all = Weights::all_to(&context.two);
+    let before = context.routing().await?;
+    let late = Shift { epoch: old, ..context.planned(all.clone(), &before) };
+    match context.router.shift(&late).await {
+        Ok(()) => context.set(&all).await,
+        answer => {
+            refused(answer, &[ErrorKind::Superseded], "a shift of an older epoch")?;
+            context.unchanged_since(&before, "a shift of an older epoch").await
+        }
+    }
+}
+
 /// Several shifts at once, all decided on the same routing. Where each of them wants other shares, one is accepted;
-/// where a router can only give all to one region, they want the same, which it may call done.
+/// where a router can only give all to one region, they want the same, which it may call done. The others are told that
+/// the routing changed, or that a newer epoch's shift was accepted if one was.
 pub(super) async fn racing_shifts_have_one_winner(context: &Context) -> Outcome {
     let split = context.can.splits_traffic;
     for _ in 0..4 {
@@ -70,22 +87,28 @@ pub(super) async fn racing_shifts_have_one_winner(context: &Context) -> Outcome 
         for number in 0..6_u32 {
             let shift = context.planned(wish(number), &seen);
             let router = Arc::clone(&context.router);
-            shifts.spawn(async move { router.shift(&shift).await.map(|()| shift.weights) });
+            shifts.spawn(async move { (router.shift(&shift).await, shift) });
         }
-        let mut accepted = Vec::new();
+        let (mut accepted, mut lost) = (Vec::new(), Vec::new());
         while let Some(answer) = shifts.join_next().await {
             match answer.map_err(|gone| Stop::Fail(format!("a task is gone: {gone}")))? {
-                Ok(weights) => accepted.push(weights),
-                Err(error) => {
-                    ensure!(error.kind() == ErrorKind::Conflict, "a lost race was called {error:#}");
-                    without_effect(&error)?;
-                }
+                (Ok(()), shift) => accepted.push(shift),
+                (Err(error), shift) => lost.push((shift.epoch, error)),
             }
         }
         let one = if split { accepted.len() == 1 } else { !accepted.is_empty() };
         ensure!(one, "of 6 shifts, all decided on the same routing, these were accepted: {accepted:?}");
-        for winner in accepted {
-            context.set(&winner).await?;
+        for winner in &accepted {
+            context.set(&winner.weights).await?;
+        }
+        for (epoch, error) in lost {
+            let allowed = match error.kind() {
+                ErrorKind::Conflict => true,
+                ErrorKind::Superseded => accepted.iter().any(|winner| winner.epoch > epoch),
+                _ => false,
+            };
+            ensure!(allowed, "a race that epoch {epoch} lost to {accepted:?} was called {error:#}");
+            without_effect(&error)?;
         }
     }
     Ok(())

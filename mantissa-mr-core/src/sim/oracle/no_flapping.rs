@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Violation;
-use super::view::{Records, StoredLedger, is_controller};
+use super::view::{Records, StoredLedger, is_controller, wrong_clocks};
 use crate::sim::clock::TrueTime;
-use crate::sim::fault::Fault;
-use crate::sim::history::{History, What};
+use crate::sim::history::History;
 
 const RULE: u8 = 7;
 
@@ -19,7 +18,8 @@ const BREATHER: Duration = Duration::from_secs(10);
 /// Checks a run.
 pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
     let policy = &history.deployment.spec().policy;
-    let tolerance = wrong_clocks(history);
+    // The record of a move's end may have travelled for a while.
+    let tolerance = wrong_clocks(history) + Duration::from_secs(35);
     let mut found = Vec::new();
     let mut moves: Vec<(TrueTime, &str)> = Vec::new();
     let groups = records.by_group();
@@ -64,13 +64,4 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
         }
     }
     found
-}
-
-/// How much wall clocks may differ, and how long the record of a move's end may have travelled.
-fn wrong_clocks(history: &History) -> Duration {
-    let errors = history.events.iter().filter_map(|event| match &event.what {
-        What::Fault(Fault::WallClock { error, .. }) => Some(error.unsigned_abs()),
-        _ => None,
-    });
-    errors.max().unwrap_or_default() * 2 + Duration::from_secs(35)
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::sim::clock::TrueTime;
+use crate::sim::fault::Fault;
 use crate::sim::history::{History, What};
 use crate::sim::process::{ProcessId, Role};
 
@@ -214,4 +215,13 @@ pub(super) fn span(value: &Value) -> Option<Duration> {
 /// Whether a process acts by itself.
 pub(super) fn is_controller(history: &History, process: Option<ProcessId>) -> bool {
     process.and_then(|id| history.process(id)).is_some_and(|info| info.role == Role::Controller)
+}
+
+/// How much two wall clocks may differ in a run.
+pub(super) fn wrong_clocks(history: &History) -> Duration {
+    let errors = history.events.iter().filter_map(|event| match &event.what {
+        What::Fault(Fault::WallClock { error, .. }) => Some(error.unsigned_abs()),
+        _ => None,
+    });
+    errors.max().unwrap_or_default() * 2
 }
