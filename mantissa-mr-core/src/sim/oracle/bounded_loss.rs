@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Violation;
-use super::view::{Records, has_waivers, is_planned, span};
+use super::view::{ExecutionView, LedgerView, Records, StoredLedger, has_waivers, is_planned, span};
 use crate::deployment::Strategy;
 use crate::sim::clock::TrueTime;
 use crate::sim::history::{History, What};
@@ -29,12 +29,22 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             found.push(Violation { rule: RULE, at: stored.at, what });
         }
         let Some(bound) = bound(&plan["predicted"]["loss"]) else { continue };
-        if let Some((at, lost)) = lost(history, group, stored.at).filter(|(_, lost)| *lost > bound) {
+        let admitted =
+            lost(history, group, stored.at).filter(|(at, _)| *at <= until(records, stored, execution));
+        if let Some((at, lost)) = admitted.filter(|(_, lost)| *lost > bound) {
             let what = format!("{group}: {} lost {lost:?}, its plan says at most {bound:?}", execution.id);
             found.push(Violation { rule: RULE, at, what });
         }
     }
     found
+}
+
+/// When the ledger first says that an execution is not under way any more: what is admitted after that is another's doing.
+fn until(records: &Records, begun: &StoredLedger, execution: &ExecutionView) -> TrueTime {
+    let runs = |ledger: &LedgerView| ledger.execution.as_ref().is_some_and(|other| other.id == execution.id);
+    let later = records.ledgers.iter().filter(|stored| stored.ledger.group == begun.ledger.group);
+    let over = later.filter(|stored| stored.at > begun.at).find(|stored| !runs(&stored.ledger));
+    over.map_or(TrueTime::from_nanos(u64::MAX), |stored| stored.at)
 }
 
 /// What a plan says will be lost at most; none if it names no bound.
