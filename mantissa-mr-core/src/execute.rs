@@ -107,6 +107,9 @@ struct StepRun {
     attempt: u32,
     /// This process was told that the step's call was accepted.
     accepted: bool,
+    /// It may act on what it sees; after an attempt it first waits a while, however good the call's answer was: what the
+    /// cloud shows may lag behind what it accepted.
+    rested: bool,
     since: Option<Moment>,
     delays: ExponentialBackoff,
 }
@@ -246,6 +249,7 @@ impl Execution {
                     status: Status::Pending,
                     attempt: 0,
                     accepted: false,
+                    rested: true,
                     since: None,
                     delays,
                 },
@@ -491,6 +495,7 @@ impl Execution {
     fn intend(&mut self, now: Moment, id: &StepId, call: Call, wants: &mut Vec<Want>) {
         let Some(run) = self.steps.get_mut(id) else { return };
         run.attempt += 1;
+        run.rested = false;
         let attempt = run.attempt;
         let commits = run.step.action.is_point_of_no_return() && !self.committed;
         let deadline = self.steps.get(id).map_or(Duration::ZERO, |run| self.call_deadline(run));
@@ -567,6 +572,7 @@ impl Execution {
             Judgement::Wait => self.set(now, id, Status::Resting(now + POLL)),
             // Nothing is begun any more: whether it is still needed is asked again when it goes on.
             Judgement::Act(_) if self.is_held() => self.set(now, id, Status::Resting(now)),
+            Judgement::Act(_) if !self.has_rested(id) => self.rest(now, id, None),
             Judgement::Act(call) => self.intend(now, id, call, &mut wants),
             Judgement::Veto(reason) => self.veto(now, id, &reason, &mut wants),
             Judgement::Failed(error) => self.failed(now, id, &error, &mut wants),
@@ -596,13 +602,24 @@ impl Execution {
         wants.push(Want::Journal { event: Event::Done { step: id.clone(), how }, then: None });
     }
 
+    fn has_rested(&self, id: &StepId) -> bool {
+        self.steps.get(id).is_none_or(|run| run.rested)
+    }
+
+    /// Waits before the next attempt, longer each time.
+    fn rest(&mut self, now: Moment, id: &StepId, at_least: Option<Duration>) {
+        let Some(run) = self.steps.get_mut(id) else { return };
+        run.rested = true;
+        let delay = run.delays.next().unwrap_or(POLL).max(at_least.unwrap_or_default());
+        self.set(now, id, Status::Resting(now + delay));
+    }
+
     fn failed(&mut self, now: Moment, id: &StepId, error: &Error, wants: &mut Vec<Want>) {
         let Some(run) = self.steps.get_mut(id) else { return };
         let event = Event::Failed { step: id.clone(), attempt: run.attempt, error: error.to_string() };
         wants.push(Want::Journal { event, then: None });
         if error.can_retry() {
-            let delay = run.delays.next().unwrap_or(POLL).max(error.retry_after().unwrap_or_default());
-            self.set(now, id, Status::Resting(now + delay));
+            self.rest(now, id, error.retry_after());
         } else if run.step.best_effort {
             let why = format!("best effort: {error}");
             run.status = Status::Skipped(why.clone());

@@ -500,6 +500,7 @@ impl Controller {
             let now = self.moment();
             let wants = self.execution.as_mut().map(|execution| execution.advance(now)).unwrap_or_default();
             self.fulfil(wants);
+            self.end_in_ledger();
         }
         let flushed = self.journal.is_idle() && !self.view.has(|_| true);
         if self.ending.is_some() && self.role.leading().is_some() && flushed && !self.handed_back {
@@ -573,9 +574,21 @@ impl Controller {
             acknowledged: aborted,
             unreconciled: self.unreconciled(&plan, outcome),
         };
-        self.append(Event::Ended { execution: id, outcome, summary }, None);
-        self.pending.ended = Some(ended.clone());
-        self.change_ledger(Purpose::End(ended));
+        // Whoever acted before may have come so far as to journal it.
+        let journaled =
+            |record: &Record| matches!(&record.event, Event::Ended { execution, .. } if *execution == id);
+        if !self.records.iter().any(journaled) {
+            self.append(Event::Ended { execution: id, outcome, summary }, None);
+        }
+        self.pending.ended = Some(ended);
+    }
+
+    /// Ends the execution in the ledger once all of its records are durable: a journal whose execution is over says so.
+    fn end_in_ledger(&mut self) {
+        let queued = self.view.has(|purpose| matches!(purpose, Purpose::End(_)));
+        if let (Some(ended), true, false) = (self.pending.ended.clone(), self.journal.is_idle(), queued) {
+            self.change_ledger(Purpose::End(ended));
+        }
     }
 
     /// What is durable, and what is on its way there.

@@ -3,6 +3,7 @@
 use super::{Controller, Ending, Happening, Tag};
 use crate::call::{Call, Reply};
 use crate::cell::{Expected, StoreOutcome};
+use crate::clock::Moment;
 use crate::error::Error;
 use crate::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use crate::ledger::Ledger;
@@ -18,6 +19,8 @@ pub(super) struct JournalWriter {
     reader: Option<Reader>,
     queue: Vec<(Record, Option<StepId>)>,
     open: Option<OpenSlot>,
+    /// After a failure nothing is appended before this.
+    rests_until: Moment,
 }
 
 #[derive(Debug)]
@@ -116,6 +119,10 @@ impl Controller {
         if self.journal.open.is_some() || self.journal.queue.is_empty() {
             return;
         }
+        if self.moment() < self.journal.rests_until {
+            let at = self.journal.rests_until;
+            return self.wake_at(at);
+        }
         let count = self.journal.queue.len().min(RECORDS_PER_SLOT);
         let records: Vec<_> = self.journal.queue.drain(..count).collect();
         let slot = Slot {
@@ -149,10 +156,10 @@ impl Controller {
             Next::Applied { .. } => self.slot_durable(open),
             Next::Lost(_) => self.slot_taken(open),
             Next::Failed(error) if error.can_retry() => {
-                // Certainly not applied: the same records go into the same slot with the next round.
+                // Certainly not applied: the same records go into the same slot after a while.
                 self.journal.queue.splice(0..0, open.records);
-                let at = self.moment() + self.timing().beat / 4;
-                self.wake_at(at);
+                let wait = (self.timing().beat / 4).max(error.retry_after().unwrap_or_default());
+                self.journal.rests_until = self.moment() + wait;
             }
             Next::Failed(error) => self.journal_unusable(error),
         }

@@ -20,6 +20,8 @@ pub(super) struct LedgerView {
     read: Option<(CellVersion, Ledger)>,
     stale: bool,
     next_read: Moment,
+    /// After a failure nothing is asked of the ledger before this: a service in trouble is not asked in a tight loop.
+    rests_until: Moment,
     queue: VecDeque<Purpose>,
     swap: Option<(Swap, Purpose, Ledger)>,
     /// Since when no question to it was answered.
@@ -161,7 +163,10 @@ impl Controller {
         let now = self.moment();
         if self.view.swap.is_none() && !self.waits_for(|tag| *tag == Tag::LedgerLoad) {
             let due = now >= self.view.next_read && self.role.holding().is_none();
-            if self.view.read.is_none() || self.view.stale || due {
+            let wanted = self.view.read.is_none() || self.view.stale || due;
+            if wanted && now < self.view.rests_until {
+                self.wake_at(self.view.rests_until);
+            } else if wanted {
                 self.view.next_read = now + timing.beat;
                 let call = Call::Load { cell: self.cells.ledger() };
                 self.call(Tag::LedgerLoad, call, timing.call_deadline);
@@ -265,15 +270,19 @@ impl Controller {
             }
             Reply::Load(Err(error)) => {
                 self.view.stale = true;
-                let retry = self.moment() + self.timing().beat / 2;
-                self.view.next_read = retry;
+                self.rest(&error);
                 if !error.can_retry() {
                     self.give_up_mandate(error);
                 }
-                self.wake_at(retry);
             }
             _ => {}
         }
+    }
+
+    /// Leaves the ledger alone for a while after an error, for as long as the service asks for.
+    fn rest(&mut self, error: &Error) {
+        let wait = (self.timing().beat / 2).max(error.retry_after().unwrap_or_default());
+        self.view.rests_until = self.moment() + wait;
     }
 
     fn give_up_mandate(&mut self, error: Error) {
@@ -409,6 +418,7 @@ impl Controller {
             }
             Next::Failed(error) => {
                 self.view.stale = true;
+                self.rest(&error);
                 self.tell(Happening::Trouble(error.to_string()));
                 if error.can_retry() {
                     if !matches!(purpose, Purpose::Acquire(_) | Purpose::Beat) {
