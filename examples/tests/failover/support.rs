@@ -1,37 +1,18 @@
 //! A world of files in a folder of its own, and the built binary that is run on it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use mantissa_mr_core::cell::{Cell, CellName, CellStore, FileCells};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use test_support::program::{self, words};
+pub(crate) use test_support::program::{Running, Said, until};
 
-/// Nothing here takes this long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The example, built as it is now: `cargo test --test failover` alone would not build it.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        // target/debug/deps/failover-0123 -> target/debug
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "examples", "--example", "failover", "--target-dir"]);
-        build.arg(profile.parent().unwrap());
-        match profile.file_name().and_then(|name| name.to_str()) {
-            Some("debug") | None => {}
-            Some(name) => _ = build.args(["--profile", name]),
-        }
-        assert!(build.status().unwrap().success(), "the example is not built");
-        let binary = profile.join("examples/failover");
-        assert!(binary.is_file(), "{} is not there", binary.display());
-        binary
-    })
+    BINARY.get_or_init(|| program::example("examples", "failover"))
 }
 
 /// Two regions and quick timings: what a move waits for is that gates shut, and, if asked for, that capacity starts.
@@ -70,38 +51,6 @@ routers = [{ name = "traffic", kind = "file-router", settings = { convergence = 
 scalers = [{ name = "workers", kind = "file-scaler", settings = { start = "START" } }]
 checks = [{ name = "api", kind = "file-check" }]
 "#;
-
-/// What a command said.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Said {
-    /// Sees that it ended with this code.
-    #[track_caller]
-    pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
-        self
-    }
-
-    /// Sees that a text is in what it said, wherever it broke its lines.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let all = flat(&format!("{} {}", self.out, self.err));
-        assert!(all.contains(text), "`{text}` is not in:\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// The one document on the standard output.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.out, self.err))
-    }
-}
 
 /// A world in a temporary folder.
 pub(crate) struct World {
@@ -150,7 +99,7 @@ impl World {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.current_dir(self.folder.path());
         command.env_remove("RUST_LOG").args(["--config", "quick.toml"]).args(words(line));
         command
     }
@@ -162,9 +111,7 @@ impl World {
 
     /// Begins a command.
     pub(crate) fn spawn(&self, line: &str) -> Running {
-        let mut command = self.command(line);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Running { child: Some(child), line: line.to_owned() }
+        Running::start(self.command(line), line)
     }
 
     pub(crate) fn finish(&self, running: Running) -> Said {
@@ -250,83 +197,5 @@ impl World {
         }
         found.sort();
         found
-    }
-}
-
-/// The words of a line, `'` around those with blanks.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('\'').enumerate();
-    let words = parts.flat_map(|(index, part)| match index % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
-}
-
-/// Waits until something holds.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A command that was begun; killed if it is forgotten.
-pub(crate) struct Running {
-    child: Option<Child>,
-    line: String,
-}
-
-impl Running {
-    fn child(&mut self) -> &mut Child {
-        self.child.as_mut().unwrap()
-    }
-
-    pub(crate) fn is_over(&mut self) -> bool {
-        self.child().try_wait().unwrap().is_some()
-    }
-
-    /// Ctrl-C.
-    pub(crate) fn interrupt(&mut self) {
-        if !self.is_over() {
-            let id = Pid::from_child(self.child());
-            kill_process(id, Signal::INT).unwrap();
-        }
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(mut self) -> ExitStatus {
-        self.child().kill().unwrap();
-        self.child().wait().unwrap()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn said(mut self) -> Said {
-        let line = self.line.clone();
-        let child = self.child.take().unwrap();
-        let id = Pid::from_child(&child);
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || tell.send(child.wait_with_output()));
-        let Ok(output) = told.recv_timeout(PATIENCE) else {
-            let _ = kill_process(id, Signal::KILL);
-            let output = told.recv().unwrap().unwrap();
-            panic!("`{line}` hangs:\n{}", String::from_utf8_lossy(&output.stderr));
-        };
-        let output = output.unwrap();
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }
