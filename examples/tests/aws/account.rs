@@ -53,6 +53,8 @@ impl Account {
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(endpoint)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
+            // One for all clients, and none that reads the system's certificates.
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
             .build();
         let mut account = Self { number: number.to_owned(), zone: String::new(), config };
         account.create_table().await;

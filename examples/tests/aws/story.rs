@@ -18,7 +18,7 @@ fn deeds(world: &World, before: usize) -> Vec<(String, usize)> {
 #[test]
 fn there_and_back_again_with_everything_else_as_it_was() {
     let emulator = or_skip!(Emulator::shared());
-    let shape = Shape { answers: Answers::Alias, canary: false, call_deadline: "6s" };
+    let shape = Shape { answers: Answers::Alias, canary: false, call_deadline: "15s" };
     let world = World::empty(emulator, shape);
     let untouched = world.aside(async |account| account.records().await);
     world.run("init --dry-run").code(0).says("would create the ledger");
@@ -88,7 +88,7 @@ fn back_without_waiting_for_clients(
 #[test]
 fn a_region_that_answers_nothing_is_left_without_it_and_gone_back_to_once_it_is_there() {
     let emulator = or_skip!(Emulator::shared());
-    let shape = Shape { answers: Answers::Address, canary: true, call_deadline: "3s" };
+    let shape = Shape { answers: Answers::Address, canary: true, call_deadline: "5s" };
     let world = World::new(emulator, shape);
     world.run("status").code(0).says("us-east-1 serves");
     let before = world.end_state();
