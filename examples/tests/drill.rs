@@ -4,12 +4,11 @@
 
 use std::process::{Command, Output};
 
+use test_support::program;
+
 #[allow(dead_code, reason = "the example's own main is not called from here")]
 #[path = "../drill/main.rs"]
 mod drill;
-
-#[path = "common/program.rs"]
-mod program;
 
 /// Every scenario there must be; there may be more.
 const WANTED: [&str; 9] = [
@@ -25,7 +24,10 @@ const WANTED: [&str; 9] = [
 ];
 
 fn drill(args: &[&str]) -> Output {
-    Command::new(program::program("drill")).args(args).output().expect("the example runs")
+    Command::new(program::example(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "drill"))
+        .args(args)
+        .output()
+        .expect("the example runs")
 }
 
 fn text(bytes: &[u8]) -> &str {

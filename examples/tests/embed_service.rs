@@ -2,12 +2,14 @@
 
 use std::process::Command;
 
-#[path = "common/program.rs"]
-mod program;
+use test_support::program;
 
 #[test]
 fn it_acknowledges_what_its_gate_lets_it_and_says_who_serves_otherwise() {
-    let output = Command::new(program::program("embed_service")).output().expect("the example runs");
+    let output =
+        Command::new(program::example(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "embed_service"))
+            .output()
+            .expect("the example runs");
     let shown = String::from_utf8_lossy(&output.stdout);
     let expected = "the gate of east is open, epoch 1\n\
                     order-1: acknowledged\n\

@@ -212,9 +212,7 @@ impl Route53Failover {
     fn last_change(&self, observed: &Observed) -> Option<String> {
         let now = observed.records().ok()?.fingerprint();
         let made = self.seen().change.clone().filter(|made| made.records == now);
-        let noted =
-            || observed.memo().filter(|memo| memo.records == now).and_then(|memo| memo.change.clone());
-        made.map(|made| made.id).or_else(noted)
+        made.map(|made| made.id).or_else(|| observed.noted_change(&now))
     }
 
     /// How long a state has been seen without a break.
@@ -250,16 +248,17 @@ impl TrafficRouter for Route53Failover {
     }
 
     /// Records and switches taken together. With Route 53's control plane silent it is what the memo says of the
-    /// records.
+    /// records. A planned shift that broke off before its change was noted down as made is unfinished.
     async fn routing(&self) -> Result<Routing> {
         let observed = self.observe().await?;
-        let view = observed.view()?;
+        let (view, unfinished) = observed.look()?;
         let health = |region: &Region| view.health(region).map(|healthy| (region.clone(), healthy));
         let armed = view.armed.iter().filter(|(_, armed)| **armed).map(|(region, _)| region);
         Ok(Routing {
             weights: Weights::all_to(view.served()),
             health: armed.filter_map(health).collect(),
             version: observed.version(),
+            unfinished,
         })
     }
 

@@ -120,7 +120,12 @@ impl Operator {
 
     async fn ensure_ledger(&self, group: &GroupName, dry_run: bool) -> Result<String> {
         let cell = self.cells(group).ledger();
-        if let Some(ledger) = self.ledger(group).await? {
+        let found = match self.ledger(group).await {
+            // What is to hold it is not there either: it would have been made before.
+            Err(error) if dry_run && error.kind() == ErrorKind::NotFound => None,
+            found => found?,
+        };
+        if let Some(ledger) = found {
             ledger.check_deployment(&self.deployment)?;
             return Ok(format!("group {group}: the ledger is there, at epoch {}", ledger.epoch()));
         }

@@ -108,6 +108,9 @@ pub struct Routing {
     pub health: BTreeMap<Region, bool>,
     /// The state of what was read; a shift names it.
     pub version: RoutingVersion,
+    /// What a shift that broke off has left open: one to the same weights is still needed, even if they are what is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
 }
 
 /// What a router calls the state of its routing: a fingerprint, an ETag, the records themselves.

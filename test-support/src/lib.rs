@@ -32,6 +32,7 @@ mod emulator;
 pub mod http;
 mod install;
 mod paths;
+pub mod program;
 mod proxy;
 mod python;
 mod skip;

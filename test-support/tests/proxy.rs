@@ -192,10 +192,17 @@ fn hooks_run_before_the_request_and_before_the_answer() {
     proxy.when(Match::any().nth(1), Action::after(note(&arrived)));
     put(&proxy, "us-east-1").send().unwrap();
     assert_eq!(arrived.load(Ordering::SeqCst), 2);
+    proxy.when(Match::any().only(|request| request.number == 2), Action::instead(note(&arrived)));
+    assert_eq!(kind(put(&proxy, "us-east-1").send()), io::ErrorKind::UnexpectedEof);
+    assert_eq!(
+        (arrived.load(Ordering::SeqCst), upstream.count()),
+        (2, 2),
+        "it is called, nothing is forwarded"
+    );
 
     proxy.when(Match::any(), Action::before(|_| panic!("a hook panics, as this one is meant to")));
     assert_eq!(kind(put(&proxy, "us-east-1").send()), io::ErrorKind::UnexpectedEof);
-    assert_eq!(proxy.log()[2].error.as_deref(), Some("the rule's hook panicked"));
+    assert_eq!(proxy.log()[3].error.as_deref(), Some("the rule's hook panicked"));
 }
 
 /// Protects tests of late writes: what is on its way arrives, although nobody waits for it any more.

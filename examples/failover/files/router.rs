@@ -135,7 +135,7 @@ impl TrafficRouter for FileRouter {
         let state = self.read().await?;
         let up = |region: &Region| (region.clone(), !self.world.is_down(region));
         let health: BTreeMap<Region, bool> = self.regions.iter().map(up).collect();
-        Ok(Routing { version: version(&state), weights: state.weights, health })
+        Ok(Routing { version: version(&state), weights: state.weights, health, unfinished: None })
     }
 
     async fn shift(&self, shift: &Shift) -> Result<()> {

@@ -205,7 +205,8 @@ fn traffic(seen: &Seen<'_>, region: &Region) -> String {
             Some(false) => " (unhealthy)",
             _ => "",
         };
-        format!("{} %{health}", u64::from(routing.weights.of(region)) * 100 / total.max(1))
+        let open = if routing.unfinished.is_some() { " UNFINISHED" } else { "" };
+        format!("{} %{health}{open}", u64::from(routing.weights.of(region)) * 100 / total.max(1))
     };
     let routings = seen.status.facts.routings.iter();
     named(routings.map(|(name, routing)| (name, share(&routing.value))))

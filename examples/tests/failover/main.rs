@@ -4,7 +4,5 @@ mod broken;
 mod crashed;
 mod input;
 mod orders;
-#[path = "../common/program.rs"]
-mod program;
 mod story;
 mod support;

@@ -184,8 +184,8 @@ fn both_vote(world: &World) -> bool {
 }
 
 /// Ctrl-C for controllers.
-fn leave(world: &World, mut controllers: Vec<Running>) {
-    controllers.iter_mut().for_each(Running::interrupt);
+fn leave(world: &World, controllers: Vec<Running>) {
+    controllers.iter().for_each(Running::interrupt);
     for controller in controllers {
         world.finish(controller).code(0).says("leaving");
     }

@@ -2,25 +2,20 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use mantissa_mr_core::cell::{Cell, CellName, CellStore, FileCells};
-use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
-
-use crate::program::program;
-
-/// Nothing here takes this long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+use test_support::program::{self, words};
+pub(crate) use test_support::program::{Running, Said, until};
 
 /// The example's program.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| program("failover"))
+    BINARY.get_or_init(|| program::example(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_NAME"), "failover"))
 }
 
 /// Two regions and quick timings: what a move waits for is that gates shut, and, if asked for, that capacity starts.
@@ -59,38 +54,6 @@ routers = [{ name = "traffic", kind = "file-router", settings = { convergence = 
 scalers = [{ name = "workers", kind = "file-scaler", settings = { start = "START" } }]
 checks = [{ name = "api", kind = "file-check" }]
 "#;
-
-/// What a command said.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: i32,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Said {
-    /// Sees that it ended with this code.
-    #[track_caller]
-    pub(crate) fn code(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
-        self
-    }
-
-    /// Sees that a text is in what it said, wherever it broke its lines.
-    #[track_caller]
-    pub(crate) fn says(self, text: &str) -> Self {
-        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let all = flat(&format!("{} {}", self.out, self.err));
-        assert!(all.contains(text), "`{text}` is not in:\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// The one document on the standard output.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}:\n{}\n{}", self.out, self.err))
-    }
-}
 
 /// A world in a temporary folder.
 pub(crate) struct World {
@@ -139,7 +102,7 @@ impl World {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(binary());
-        command.current_dir(self.folder.path()).stdin(Stdio::null());
+        command.current_dir(self.folder.path());
         command.env_remove("RUST_LOG").args(["--config", "quick.toml"]).args(words(line));
         command
     }
@@ -151,9 +114,7 @@ impl World {
 
     /// Begins a command.
     pub(crate) fn spawn(&self, line: &str) -> Running {
-        let mut command = self.command(line);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        Running { child: Some(child), line: line.to_owned() }
+        Running::start(self.command(line), line)
     }
 
     /// Runs a command at a terminal, where somebody types a line.
@@ -165,7 +126,7 @@ impl World {
         let theirs = std::fs::File::options().read(true).write(true).open(name).unwrap();
         let mut command = self.command(line);
         command.stdin(theirs.try_clone().unwrap()).stderr(theirs).stdout(Stdio::piped());
-        let running = Running { child: Some(command.spawn().unwrap()), line: line.to_owned() };
+        let running = Running::of(command.spawn().unwrap(), line);
         drop(command); // With it goes our last hold of their side.
         // It waits there until it is read.
         writeln!(ours, "{types}").unwrap();
@@ -263,83 +224,5 @@ impl World {
         }
         found.sort();
         found
-    }
-}
-
-/// The words of a line, `'` around those with blanks.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('\'').enumerate();
-    let words = parts.flat_map(|(index, part)| match index % 2 {
-        0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
-        _ => vec![part.to_owned()],
-    });
-    words.collect()
-}
-
-/// Waits until something holds.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// A command that was begun; killed if it is forgotten.
-pub(crate) struct Running {
-    child: Option<Child>,
-    line: String,
-}
-
-impl Running {
-    fn child(&mut self) -> &mut Child {
-        self.child.as_mut().unwrap()
-    }
-
-    pub(crate) fn is_over(&mut self) -> bool {
-        self.child().try_wait().unwrap().is_some()
-    }
-
-    /// Ctrl-C.
-    pub(crate) fn interrupt(&mut self) {
-        if !self.is_over() {
-            let id = Pid::from_child(self.child());
-            kill_process(id, Signal::INT).unwrap();
-        }
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(mut self) -> ExitStatus {
-        self.child().kill().unwrap();
-        self.child().wait().unwrap()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn said(mut self) -> Said {
-        let line = self.line.clone();
-        let child = self.child.take().unwrap();
-        let id = Pid::from_child(&child);
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || tell.send(child.wait_with_output()));
-        let Ok(output) = told.recv_timeout(PATIENCE) else {
-            let _ = kill_process(id, Signal::KILL);
-            let output = told.recv().unwrap().unwrap();
-            panic!("`{line}` hangs:\n{}", String::from_utf8_lossy(&output.stderr));
-        };
-        let output = output.unwrap();
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 }

@@ -133,13 +133,14 @@ impl Observed {
             (Ok(records), _) => (records.primary.clone(), records.secondary.clone()),
             (Err(error), None) => return Err(error.clone()),
             (Err(error), Some(memo)) => {
-                if let Some(to) = &memo.moving_to {
+                let view = self.view_by(memo);
+                if let Some(to) = memo.moving_to.as_ref().filter(|_| view.depends_on_the_swap()) {
                     let advice = format!(
                         "a change to {to} was begun, and Route 53 cannot be asked whether it was made: ask again"
                     );
                     return Err(error.clone().with_advice(advice));
                 }
-                return Ok(self.view_by(memo));
+                return Ok(view);
             }
         };
         let armed = |region: &Region| {
@@ -149,6 +150,35 @@ impl Observed {
             })
         };
         Ok(self.view_with(primary, secondary, armed))
+    }
+
+    /// The routing, and what a shift that broke off has left open of it. Where nobody can tell whether the records were
+    /// changed, it is the routing without that change.
+    ///
+    /// # Errors
+    /// As [`Observed::view`], for anything else than that doubt.
+    pub(super) fn look(&self) -> Result<(View, Option<String>)> {
+        let moving = |memo: &Memo, view: &View| memo.moving_to.clone().filter(|_| view.depends_on_the_swap());
+        if let (Err(_), Some(memo)) = (&self.records, self.memo()) {
+            let view = self.view_by(memo);
+            let open = moving(memo, &view).map(|to| {
+                format!("a change to {to} was begun, and Route 53 does not say whether it was made")
+            });
+            return Ok((view, open));
+        }
+        let view = self.view()?;
+        let memo = self.stored_memo(view.served()).map(|stored| &stored.content);
+        let open = memo
+            .and_then(|memo| moving(memo, &view))
+            .map(|to| format!("a change to {to} was begun, and was never noted down as made or given up"));
+        Ok((view, open))
+    }
+
+    /// The id of the change that made the records what they are, as far as it was noted down last.
+    pub(super) fn noted_change(&self, records: &str) -> Option<String> {
+        let newest = self.memos().map(|memo| memo.epoch).max()?;
+        let mut last = self.memos().filter(|memo| memo.epoch == newest && memo.records == records);
+        last.find_map(|memo| memo.change.clone())
     }
 
     /// The routing as a memo has it, with the switches as they were seen.

@@ -31,8 +31,12 @@ impl Route53Failover {
         let acts = view.planned(target);
         let change = self.carry_out(&acts, &mut observed, &records, shift.epoch).await?;
         let now = if acts.contains(&Act::Swap) { records.swapped() } else { records };
-        // Where clients follow a switch too, the records' being in sync does not tell that they have.
-        let change = change.filter(|_| acts == [Act::Swap]);
+        let change = match acts.as_slice() {
+            [] => self.last_change(&observed),
+            [Act::Swap] => change,
+            // Where clients follow a switch too, the records' being in sync does not tell that they have.
+            _ => None,
+        };
         if !acts.is_empty() {
             self.remember(change.as_deref(), &now, begin);
         }
@@ -42,9 +46,7 @@ impl Route53Failover {
             memo.ttl = now.ttl();
             memo.epoch = shift.epoch;
             memo.moving_to = None;
-            if !acts.is_empty() {
-                memo.change.clone_from(&change);
-            }
+            memo.change.clone_from(&change);
         };
         self.note_down(&mut observed, target, settled).await
     }
@@ -185,14 +187,17 @@ impl Route53Failover {
         }
     }
 
-    /// Changes the memos that are there: that of the target must be written, the other one if it can be.
+    /// Changes the memos that are there: that of the target must be written, the other one if it can be. The target's
+    /// comes last: what it says of a change that is under way or not, the other one says too.
     pub(super) async fn note_down(
         &self,
         observed: &mut Observed,
         target: &Region,
         change: impl Fn(&mut Memo),
     ) -> Result<()> {
-        for (region, bucket) in &self.buckets {
+        let mut buckets: Vec<_> = self.buckets.iter().collect();
+        buckets.sort_by_key(|(region, _)| *region == target);
+        for (region, bucket) in buckets {
             let Some(stored) = observed.stored_memo(region) else { continue };
             let mut content = stored.content.clone();
             change(&mut content);

@@ -70,6 +70,11 @@ impl View {
         if healthy(&self.primary) || !healthy(&self.secondary) { &self.primary } else { &self.secondary }
     }
 
+    /// Whether it makes a difference to clients which of the two is the primary.
+    pub(super) fn depends_on_the_swap(&self) -> bool {
+        *self.served() != *self.clone().after(&Act::Swap).served()
+    }
+
     /// The routing after a change.
     pub(super) fn after(mut self, act: &Act) -> Self {
         match act {

@@ -1,7 +1,7 @@
 //! Measures the lag with an item of this store's own, if the deployment asks for it.
 //!
 //! In each region that takes writes the item `mantissa-canary.<region>` gets the time of its writing; the other regions
-//! are asked until they have it, for up to [`PATIENCE`]. What is not seen in that time is as old as the newest canary
+//! are asked until they have it, for up to [`PATIENCE`], or a quarter of a call's deadline. What is not seen in that time is as old as the newest canary
 //! that is there. Both times are of this machine's clock, so clocks of different machines do not matter unless the
 //! newest canary was written by another machine.
 
@@ -25,7 +25,7 @@ use crate::table::KeySchema;
 const PREFIX: &str = "mantissa-canary.";
 /// When it was written, in milliseconds since 1970.
 const AT: &str = "mantissa_at";
-/// How long a canary is waited for.
+/// How long a canary is waited for at most.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -91,6 +91,7 @@ impl GlobalTable {
         wanted: Option<Timestamp>,
         begin: Instant,
     ) -> Result<Sighting, String> {
+        let patience = PATIENCE.min(self.budget / 2);
         loop {
             let found = self.newest(source, reader).await.map_err(|error| error.to_string())?;
             let arrived =
@@ -98,7 +99,7 @@ impl GlobalTable {
             if let (Some(watermark), true) = (found, arrived) {
                 return Ok(Sighting { lag: begin.elapsed(), watermark });
             }
-            if wanted.is_none() || begin.elapsed() >= PATIENCE {
+            if wanted.is_none() || begin.elapsed() >= patience {
                 let watermark = found.ok_or_else(|| format!("no canary of {source} has arrived yet"))?;
                 let age = Duration::try_from(SystemClock.wall().duration_since(watermark));
                 return Ok(Sighting { lag: age.unwrap_or_default(), watermark });

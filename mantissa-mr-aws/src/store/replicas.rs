@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{Lag, ReplicaStatus, Role};
+use tokio::time::timeout;
 
 use super::{GlobalTable, Replicas};
 use crate::error::ApiCall;
@@ -40,14 +41,18 @@ const NOT_MEASURED: &str = "not measured: set `canary = true` in the store's set
 impl GlobalTable {
     /// Asks every region at once. A region that fails to answer is in the result, with the reason.
     async fn descriptions(&self) -> Descriptions {
-        let asked = self.regions.iter().map(|region| async {
-            let described = match self.clients(region) {
-                Ok(clients) => table::describe(&clients.dynamodb, region, &self.table).await,
-                Err(error) => Err(error),
-            };
-            (region.clone(), described)
-        });
+        let asked =
+            self.regions.iter().map(|region| async { (region.clone(), self.description(region).await) });
         join_all(asked).await.into_iter().collect()
+    }
+
+    /// A region that is silent must not take the time of the whole call: nothing would be known of the others either.
+    async fn description(&self, region: &Region) -> Result<Option<TableDescription>> {
+        let described = table::describe(&self.clients(region)?.dynamodb, region, &self.table);
+        timeout(self.budget, described).await.unwrap_or_else(|_| {
+            let call = ApiCall::read("DescribeTable", &self.table, region);
+            Err(call.error(ErrorKind::Timeout, format!("no answer within {:?}", self.budget)))
+        })
     }
 
     pub(super) async fn replicas(&self) -> Replicas {

@@ -7,4 +7,5 @@ mod errors;
 mod router;
 mod scaler;
 mod store;
+mod unfinished;
 mod world;

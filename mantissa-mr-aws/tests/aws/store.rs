@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -294,6 +295,21 @@ async fn the_lag_is_measured_by_canaries_or_called_unknown() {
     let west = &status.replicas[&region(WEST)];
     assert_eq!((west.role, west.watermark), (Role::Writer, Some(watermark)), "{west:?}");
     assert!(matches!(west.lag, Lag::Known { .. }), "{west:?}");
+}
+
+/// Protects the failover from a region that hangs: what is known of the others comes within the deadline of the call.
+#[tokio::test]
+async fn a_silent_region_hides_nothing_of_the_others() {
+    let emulator = or_skip!(Emulator::shared());
+    let world = World::new(emulator);
+    replicated(&world, ", canary = true").await.status().await.unwrap();
+    let hasty = group(", canary = true").replace("\"60s\"", "\"10s\"");
+    let store = world.connect(&hasty).await.stores[&resource("state")].clone();
+    world.proxy.black_hole(EAST);
+    let status = tokio::time::timeout(Duration::from_secs(10), store.status()).await.unwrap().unwrap();
+    assert_eq!(status.replicas[&region(EAST)].role, Role::Unreachable);
+    let west = &status.replicas[&region(WEST)];
+    assert!(west.role == Role::Writer && matches!(west.lag, Lag::Known { .. }), "{west:?}");
 }
 
 /// Protects callers from silent successes: what the service cannot do is said before and is an error then.

@@ -128,7 +128,7 @@ impl Execution {
                 }
             }
             (Action::Shift { router, weights, urgency }, Reply::Routing(Ok(routing))) => {
-                if routing.weights.same_shares(weights) {
+                if routing.weights.same_shares(weights) && routing.unfinished.is_none() {
                     return Judgement::Good(format!("the routing is {}", routing.weights));
                 }
                 let shift = Shift {

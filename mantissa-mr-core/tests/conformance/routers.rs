@@ -158,7 +158,8 @@ impl TrafficRouter for Fake {
             weights.0.insert(region("stranger"), 0);
         }
         let version = if self.is(Mistake::VersionStays) { 0 } else { world.version };
-        Ok(Routing { weights, health: BTreeMap::new(), version: RoutingVersion(version.to_string()) })
+        let version = RoutingVersion(version.to_string());
+        Ok(Routing { weights, health: BTreeMap::new(), version, unfinished: None })
     }
 
     async fn shift(&self, shift: &Shift) -> Result<()> {

@@ -19,7 +19,17 @@ pub struct Match {
     region: Option<String>,
     path: Option<String>,
     body: Option<String>,
+    only: Option<Only>,
     turn: Turn,
+}
+
+#[derive(Clone)]
+struct Only(Arc<dyn Fn(&Exchange) -> bool + Send + Sync>);
+
+impl fmt::Debug for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Only")
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +79,13 @@ impl Match {
         self
     }
 
+    /// Only requests of which this says yes.
+    #[must_use]
+    pub fn only(mut self, says: impl Fn(&Exchange) -> bool + Send + Sync + 'static) -> Self {
+        self.only = Some(Only(Arc::new(says)));
+        self
+    }
+
     /// Only the `n`th such request, counted from 1.
     #[must_use]
     pub fn nth(mut self, n: u64) -> Self {
@@ -85,7 +102,7 @@ impl Match {
 
     /// Whether the request holds the conditions, [`Match::nth`] and [`Match::first`] left aside.
     pub fn fits(&self, request: &Exchange) -> bool {
-        let Self { operation, service, region, path, body, turn: _ } = self;
+        let Self { operation, service, region, path, body, only, turn: _ } = self;
         let is = |want: &Option<String>, have: Option<&String>| want.is_none() || want.as_ref() == have;
         let has = |want: &Option<String>, have: &dyn Fn() -> String| match want {
             Some(part) => have().contains(part),
@@ -96,6 +113,7 @@ impl Match {
             && is(region, request.region.as_ref())
             && has(path, &|| format!("{} {}", request.method, request.path))
             && has(body, &|| request.text())
+            && only.as_ref().is_none_or(|only| only.0(request))
     }
 
     /// Whether it is the turn of the `count`th request that fits.
@@ -120,6 +138,8 @@ pub enum Action {
     DropBefore,
     /// Forward, and close the connection instead of answering: the answer is lost.
     DropAfter,
+    /// Call a hook, and close the connection when it has returned; upstream never sees the request.
+    Instead(Hook),
     /// Close the connection with a TCP reset; upstream never sees the request.
     Reset,
     /// Never answer, and do not forward. The connection stays open until the client closes it.
@@ -141,6 +161,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// An [`Action::Instead`] that calls this closure.
+    pub fn instead(hook: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        Self::Instead(Arc::new(hook))
+    }
+
     /// An [`Action::Before`] that calls this closure.
     pub fn before(hook: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self::Before(Arc::new(hook))
@@ -160,6 +185,7 @@ impl Action {
         match self {
             Self::DropBefore => "drop before",
             Self::DropAfter => "drop after",
+            Self::Instead(_) => "hook instead",
             Self::Reset => "reset",
             Self::BlackHole => "black hole",
             Self::Delay(_) => "delay",

@@ -91,6 +91,10 @@ async fn interfere(
 ) -> Result<Result<Answer, Cut>, BoxError> {
     match &action {
         Some(Action::DropBefore) => return Ok(Err(Cut::Close)),
+        Some(Action::Instead(hook)) => {
+            call(hook, exchange.clone()).await?;
+            return Ok(Err(Cut::Close));
+        }
         Some(Action::Reset) => return Ok(Err(Cut::Reset)),
         Some(Action::Answer { status, body }) => return Ok(Ok(made_up(*status, body)?)),
         Some(Action::Delay(time)) => sleep(*time).await,

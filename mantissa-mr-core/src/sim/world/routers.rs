@@ -66,7 +66,7 @@ impl Router {
 
     /// What is set, and what health checks at the edge say.
     pub(crate) fn routing(&self, health: BTreeMap<Region, bool>) -> Routing {
-        Routing { weights: self.weights.clone(), health, version: self.version() }
+        Routing { weights: self.weights.clone(), health, version: self.version(), unfinished: None }
     }
 
     fn version(&self) -> RoutingVersion {
