@@ -26,6 +26,7 @@ use crate::plan::{Plan, PlanHash};
 use crate::report::Report;
 use crate::state::{State, Trigger};
 
+mod begin;
 mod carry;
 mod journal;
 mod lease;

@@ -262,7 +262,9 @@ impl Execution {
         if !self.aborting {
             self.aborting = true;
             self.abort_asked = None;
-            self.load(&abort_steps(&self.plan, self.terms.strategy, self.terms.standby));
+            let began = |step: &Step| self.steps.get(&step.id).is_some_and(|run| run.attempt > 0);
+            let steps = abort_steps(&self.plan, self.terms.strategy, self.terms.standby, began);
+            self.load(&steps);
         }
     }
 

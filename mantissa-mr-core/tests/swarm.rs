@@ -62,6 +62,7 @@ fn the_seeds_that_found_something() {
         1_307, // a failover planned before a switchover opened its region began after it
         100_172, // a pause was in the journal and not in the ledger, where people look
         200_167, // a promote began between the order to give up and the giving up
+        2_777, // a move was begun eighty seconds after it was decided, when the region was long back
         200_978, // an evacuation that superseded another never ended
     ]);
 }

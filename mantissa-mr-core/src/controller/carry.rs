@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::begin::Begin;
 use super::lease::Purpose;
 use super::{Controller, Ending, Happening, Mandate, Tag};
 use crate::call::{Call, Reply};
-use crate::cell::{Expected, StoreOutcome};
 use crate::decide::{Decision, decide};
 use crate::deployment::Writers;
 use crate::error::{Error, ErrorKind};
 use crate::execute::{Execution, OpenCalls, Terms, Want};
-use crate::facts::RecentMoves;
 use crate::guard::Initiator;
 use crate::journal::{Event, Record};
 use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, OrderKind, Outcome, Proposal, Running};
@@ -29,7 +28,7 @@ const DECIDE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// A plan that is being begun.
-    begin: Option<Begin>,
+    pub(super) begin: Option<Begin>,
     /// A plan that is being loaded, and what for.
     load: Option<(PlanHash, LoadFor)>,
     /// Orders that were taken and are being crossed out.
@@ -38,14 +37,6 @@ pub(super) struct Pending {
     ended: Option<Ended>,
     /// What another actor may have left open of the execution whose place is to be taken.
     pub(super) open: OpenCalls,
-}
-
-#[derive(Clone, Debug)]
-struct Begin {
-    plan: Arc<Plan>,
-    by_itself: bool,
-    /// It waits until what it supersedes is quiet.
-    waits: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,16 +58,21 @@ impl Controller {
         self.pending.open = OpenCalls::read(&self.records, margin, self.moment());
         match (&ledger.execution, self.settings.mandate.clone()) {
             (Some(_), Mandate::Carry(plan)) | (None, Mandate::Carry(plan)) => self.start(plan, false),
-            (Some(running), _) => {
-                self.pending.load = Some((running.plan.clone(), LoadFor::Resume(running.clone())));
-                self.load_plan(&running.plan.clone());
-            }
+            (Some(running), _) => self.go_on_with(running),
             (None, Mandate::Finish { .. }) => {
                 self.finish_mandate(Ending::Refused(
                     "nothing is under way: there is nothing to resume".into(),
                 ));
             }
             (None, Mandate::Watch) => {}
+        }
+    }
+
+    /// Loads the plan of what is under way, and goes on with it.
+    pub(super) fn go_on_with(&mut self, running: &Running) {
+        if self.pending.load.is_none() {
+            self.pending.load = Some((running.plan.clone(), LoadFor::Resume(running.clone())));
+            self.load_plan(&running.plan);
         }
     }
 
@@ -312,116 +308,7 @@ impl Controller {
         self.tell(Happening::Planned(plan));
     }
 
-    // ----- beginning -----
-
-    /// Stores the plan, notes the move in the shared register if nobody asked for it, and begins it in the ledger.
-    fn start(&mut self, plan: Arc<Plan>, by_itself: bool) {
-        if let Some(answer) = plan.refusals().next() {
-            let why = format!("the {} guard refuses: {}", answer.guard, answer.why);
-            return self.finish_mandate(Ending::Refused(why));
-        }
-        let hash = plan.hash();
-        self.tell(Happening::Planned(plan.clone()));
-        self.plans.insert(hash.clone(), plan.clone());
-        self.pending.begin = Some(Begin { plan: plan.clone(), by_itself, waits: false });
-        self.store_plan(&hash, &plan);
-    }
-
-    fn store_plan(&mut self, hash: &PlanHash, plan: &Plan) {
-        let call =
-            Call::Store { cell: self.cells.plan(hash), expected: Expected::Absent, value: plan.encode() };
-        let deadline = self.timing().call_deadline;
-        self.call(Tag::PlanStore(hash.clone()), call, deadline);
-    }
-
-    pub(super) fn plan_stored(&mut self, hash: &PlanHash, reply: Reply) {
-        let begin = self.pending.begin.clone().filter(|begin| begin.plan.hash() == *hash);
-        match reply {
-            // Lost: it is there already, under a name that is its own hash.
-            Reply::Store(Ok(StoreOutcome::Applied { .. } | StoreOutcome::Lost)) => {
-                if let Some(begin) = begin {
-                    if begin.by_itself { self.note_move() } else { self.begin_in_ledger(&begin.plan) }
-                }
-            }
-            Reply::Store(Err(error)) if !error.can_retry() => {
-                self.pending.begin = None;
-                self.tell(Happening::Trouble(error.to_string()));
-                self.finish_mandate(Ending::Failed(error));
-            }
-            // Unknown, or a passing fault: storing the same under the same name again changes nothing.
-            _ => {
-                if let Some(plan) = self.plans.get(hash).cloned().filter(|_| self.role.leading().is_some()) {
-                    let (cell, value) = (self.cells.plan(hash), plan.encode());
-                    let call = Call::Store { cell, expected: Expected::Absent, value };
-                    self.call_again(Tag::PlanStore(hash.clone()), call);
-                }
-            }
-        }
-    }
-
-    fn note_move(&mut self) {
-        let Some(recent) = &self.recent else {
-            self.pending.begin = None;
-            return;
-        };
-        let window = self.deployment().spec().policy.velocity.window;
-        let lately = |at: &jiff::Timestamp| {
-            Duration::try_from(self.now.wall.duration_since(*at)).map_or(true, |age| age < window)
-        };
-        let mut moves: Vec<_> = recent.moves.iter().filter(|(at, _)| lately(at)).cloned().collect();
-        moves.push((self.now.wall, self.settings.group.clone()));
-        // Plain data: serialising it cannot fail.
-        let value = serde_json::to_vec(&RecentMoves { moves }).unwrap_or_default();
-        let expected = self.recent_version.clone().map_or(Expected::Absent, Expected::Version);
-        let call = Call::Store { cell: self.cells.velocity(), expected, value };
-        let deadline = self.timing().call_deadline;
-        self.call(Tag::RecentStore, call, deadline);
-    }
-
-    pub(super) fn recent_stored(&mut self, reply: Reply) {
-        let Some(begin) = self.pending.begin.clone() else { return };
-        if let Reply::Store(Ok(StoreOutcome::Applied { version })) = reply {
-            self.recent_version = Some(version);
-            return self.begin_in_ledger(&begin.plan);
-        }
-        // Another group moved meanwhile, or nobody knows: look again, and decide anew. A move noted twice only delays.
-        self.pending.begin = None;
-        let call = Call::Load { cell: self.cells.velocity() };
-        let deadline = self.timing().call_deadline;
-        self.call(Tag::RecentLoad, call, deadline);
-    }
-
-    fn begin_in_ledger(&mut self, plan: &Arc<Plan>) {
-        let waits = plan.supersedes.is_some() && !self.may_supersede();
-        if let Some(begin) = &mut self.pending.begin {
-            begin.waits = waits;
-        }
-        if waits {
-            return;
-        }
-        let Some(journal_from) = self.journal.head().cloned() else { return };
-        let hash = plan.hash();
-        let short = hash.as_str().get(..8).unwrap_or_default();
-        let text = format!("{}-{}-{short}", plan.kind, plan.generation.next());
-        // Words, numbers and hyphens: it is a name.
-        let Ok(id) = ExecutionId::new(&text) else { return };
-        let region = if plan.kind == Move::Evacuate { plan.from.clone() } else { None };
-        let running = Running {
-            id,
-            plan: hash,
-            kind: plan.kind,
-            region: region.unwrap_or_else(|| plan.to.clone()),
-            journal_from,
-            began: self.now.wall,
-            paused: None,
-        };
-        let planned = plan.basis();
-        let purpose = match &plan.supersedes {
-            Some(old) => Purpose::Supersede { old: old.execution.clone(), running, planned },
-            None => Purpose::Begin { running, planned },
-        };
-        self.change_ledger(purpose);
-    }
+    // ----- what the ledger said -----
 
     pub(super) fn purpose_applied(&mut self, purpose: Purpose, next: &Ledger) {
         match purpose {

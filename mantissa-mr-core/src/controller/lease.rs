@@ -97,6 +97,11 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether an execution begins with it.
+    fn begins(&self) -> bool {
+        matches!(self, Self::Begin { .. } | Self::Supersede { .. })
+    }
+
     /// The lowest goes first.
     fn rank(&self) -> u8 {
         match self {
@@ -326,7 +331,21 @@ impl Controller {
             self.recover(&ledger);
         }
         if self.role.leading().is_some() {
+            self.find_begun(&ledger);
             self.take_orders();
+        }
+    }
+
+    /// An execution that this actor had begun and let go, since its answer was lost for too long: it began after all.
+    fn find_begun(&mut self, ledger: &Ledger) {
+        if !self.watches() || self.pending.begin.is_some() {
+            return;
+        }
+        let known = self.execution.as_ref().map(crate::execute::Execution::id);
+        if let Some(running) = ledger.execution.as_ref().filter(|running| Some(&running.id) != known)
+            && !self.view.has(Purpose::begins)
+        {
+            self.go_on_with(running);
         }
     }
 
@@ -372,6 +391,10 @@ impl Controller {
                 // Its holder gave a sign of life meanwhile.
                 continue;
             }
+            if purpose.begins() && self.begins_too_late() {
+                self.drop_begin();
+                continue;
+            }
             let term = self.role.holding().unwrap_or(ledger.lease.term);
             match purpose.apply(&ledger, term, &self.settings.actor) {
                 Ok(mut next) => {
@@ -402,6 +425,11 @@ impl Controller {
         let Some((mut swap, purpose, next)) = self.view.swap.take() else { return };
         let lost = reply == Reply::Store(Ok(StoreOutcome::Lost));
         match swap.step(reply) {
+            Next::Call(Call::Store { .. }) if purpose.begins() && self.begins_too_late() => {
+                // An attempt may land yet; the next change of the ledger moves the version that it needs, or finds it.
+                self.view.stale = true;
+                self.drop_begin();
+            }
             Next::Call(call) => {
                 self.view.swap = Some((swap, purpose, next));
                 self.swap_on(Tag::LedgerSwap, call, lost);

@@ -531,7 +531,14 @@ impl Graph<'_> {
 
 /// What giving a plan up takes: stores let the old region's writers in again, its gates reopen, traffic that a superseded
 /// execution had not shifted yet goes to where is served, capacity goes back.
-pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Vec<Step> {
+///
+/// A store that nobody had begun to fence needs no unfencing, and may be out of reach.
+pub(crate) fn abort_steps(
+    plan: &Plan,
+    strategy: Strategy,
+    standby: Share,
+    began: impl Fn(&Step) -> bool,
+) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     let step = |id: StepId, phase: Phase, action: Action, after: Vec<StepId>| Step {
         id,
@@ -543,7 +550,7 @@ pub(crate) fn abort_steps(plan: &Plan, strategy: Strategy, standby: Share) -> Ve
         deadline: PATIENCE,
         best_effort: false,
     };
-    for fence in &plan.steps {
+    for fence in plan.steps.iter().filter(|step| began(step)) {
         if let Action::Fence { store, region } = &fence.action {
             let action = Action::Unfence { store: store.clone(), region: region.clone() };
             steps.push(step(StepId::of("abort.unfence", &[store.as_str()]), Phase::Seal, action, Vec::new()));

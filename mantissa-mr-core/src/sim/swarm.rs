@@ -17,7 +17,7 @@ use super::heap::{ProcessId, Settings, Simulation};
 use super::person::{Person, Wish};
 use super::random::{Random, Rate, Spread};
 use crate::clock::Moment;
-use crate::deployment::{Deployment, Strategy, Writers};
+use crate::deployment::{Automatic, Deployment, Strategy, Writers};
 use crate::problem::Problems;
 
 mod draw;
@@ -76,11 +76,20 @@ impl Swarm {
     /// None that a seed could bring about; what the deployment's own check says, were the draw to make a bad one.
     pub fn draw(seed: u64, phases: Phases) -> Result<Self, Problems> {
         let mut random = Random::new(seed, "swarm");
-        let spec = draw::spec(&mut random)?;
+        let mut spec = draw::spec(&mut random)?;
+        // Left to the troubles alone, few regions would stay away for long enough to be left by themselves.
+        let mut losses = Random::new(seed, "losses");
+        let lost = losses.happens(Rate::one_in(3));
+        if lost {
+            spec.policy.automatic = Automatic::On;
+        }
         let deployment = Deployment::new(spec)?;
         let settings = draw::settings(&mut random);
         let rates_ppm = draw::rates(&mut random);
-        let faults = plague::draw(&deployment, phases, rates_ppm, &mut random);
+        let mut faults = plague::draw(&deployment, phases, rates_ppm, &mut random);
+        if lost {
+            plague::lose(&deployment, phases, &mut losses, &mut faults);
+        }
         let wishes = draw::wishes(&deployment, phases, &mut random);
         let clocks = Random::new(seed, "clocks");
         Ok(Self { seed, deployment, settings, faults, wishes, phases, broken: None, clocks, rates_ppm })

@@ -2,8 +2,9 @@
 //! and uses no control plane for planned changes.
 
 use super::Violation;
-use super::view::{Records, is_planned};
+use super::view::{Records, StoredSlot, is_planned};
 use crate::call::Call;
+use crate::sim::clock::TrueTime;
 use crate::sim::history::History;
 use crate::sim::process::ProcessId;
 use crate::traffic::Urgency;
@@ -27,13 +28,7 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
         let until =
             records.ledgers.iter().filter(of_group).find(gone).map_or(history.ended, |other| other.at);
         // A move that is given up goes back to where it came from.
-        let given_up = |other: &&super::view::StoredLedger| {
-            let ended = other.ledger.ended.as_ref();
-            ended.is_some_and(|ended| ended.id == execution.id && ended.outcome == "aborted")
-        };
-        if records.ledgers.iter().any(|other| given_up(&other)) {
-            continue;
-        }
+        let until = until.min(given_up(records, group, stored.at).unwrap_or(until));
         for sent in records.calls.iter().filter(|sent| sent.at > stored.at && sent.at < until) {
             let acts = acts_for(records, sent.process, &stored.ledger.group, sent.at);
             let what = if acts { needs(&sent.call, from, waived) } else { None };
@@ -46,8 +41,18 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
     found
 }
 
+/// When a group's journal first says after a time that a move is given up.
+fn given_up(records: &Records, group: &str, since: TrueTime) -> Option<TrueTime> {
+    let says = |slot: &&StoredSlot| {
+        let records = slot.slot["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        records.iter().any(|record| !record["event"]["aborting"].is_null())
+    };
+    let of_group = |slot: &&StoredSlot| slot.cell.split('/').nth(1) == Some(group) && slot.at > since;
+    records.slots.iter().filter(of_group).find(says).map(|slot| slot.at)
+}
+
 /// Whether a process holds the group's lease.
-fn acts_for(records: &Records, process: ProcessId, group: &str, at: crate::sim::clock::TrueTime) -> bool {
+fn acts_for(records: &Records, process: ProcessId, group: &str, at: TrueTime) -> bool {
     let actor = records.actor(process, at);
     let last = records.ledgers.iter().rev().find(|stored| stored.at <= at && stored.ledger.group == group);
     last.is_some_and(|stored| stored.ledger.lease.holder.as_deref() == actor)

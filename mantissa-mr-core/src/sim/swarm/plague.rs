@@ -65,6 +65,18 @@ pub(super) fn draw(deployment: &Deployment, phases: Phases, rates_ppm: i32, rand
     faults
 }
 
+/// The region that serves is gone for a long time.
+pub(super) fn lose(deployment: &Deployment, phases: Phases, random: &mut Random, faults: &mut Faults) {
+    let region = deployment.spec().preferred.clone();
+    let at = TrueTime::START + phases.quiet + seconds(random, 10, 120);
+    let returns = at + seconds(random, 100, 300);
+    faults.push((at, Fault::Region { region: region.clone(), state: RegionState::Dark }));
+    if returns < phases.heals {
+        faults.push((returns, Fault::Region { region, state: RegionState::Up }));
+    }
+    faults.sort_by_key(|(at, _)| *at);
+}
+
 impl Plague<'_> {
     fn add(&mut self, at: TrueTime, fault: Fault) {
         self.faults.push((at, fault));
