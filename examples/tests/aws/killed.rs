@@ -28,7 +28,7 @@ use crate::world::{Shape, World};
 /// Longer than any command takes: clients are waited for up to two minutes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Worlds at the same time. Most of them wait most of the time.
-const WORLDS: usize = 10;
+const WORLDS: usize = 16;
 /// Draws the requests that only look.
 const SEED: u64 = 20_261_125;
 /// How many of those are drawn.
