@@ -211,3 +211,18 @@ fn a_move_ends_no_sooner_than_its_last_call_can_land() {
     assert_eq!(bench.execution.advance(bench.now), [Want::WakeAt(late)]);
     assert_eq!(bench.execution.advance(late), [Want::Complete { aborted: false }]);
 }
+
+#[test]
+fn what_was_accepted_and_is_not_seen_yet_is_not_asked_for_again_at_once() {
+    let mut bench = Bench::new();
+    let promotes = |want: &Want| matches!(want, Want::Call { call: Call::Promote { .. }, .. });
+    let Want::Call { step, .. } = bench.run_until(promotes) else { panic!() };
+    let status = Reply::Status(Ok(bench.status.clone()));
+    bench.execution.replied(bench.now, &step, Reply::Promote(Ok(())));
+    let wants = bench.execution.replied(bench.now, &step, status.clone());
+    assert!(!intends(&wants) && wants.iter().any(|want| matches!(want, Want::WakeAt(_))), "{wants:?}");
+    // After a while it is.
+    bench.now = bench.now + Duration::from_secs(30);
+    bench.execution.advance(bench.now);
+    assert!(intends(&bench.execution.replied(bench.now, &step, status)));
+}

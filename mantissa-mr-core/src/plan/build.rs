@@ -171,9 +171,14 @@ fn endpoints(situation: &Situation<'_>, request: &MoveRequest) -> Result<(Option
         Move::Evacuate => Some(request.from.clone().or_else(|| only_unfit(situation)).ok_or_else(|| {
             Problem::new("from", "which region shall be evacuated?").with_advice("name it")
         })?),
-        _ => Some(request.from.clone().or_else(|| serving(situation)).ok_or_else(|| {
-            Problem::new("from", "no region serves and none is sealed: there is nothing to move away from")
-        })?),
+        _ => Some(request.from.clone().or_else(|| serving(situation, request.to.as_ref())).ok_or_else(
+            || {
+                Problem::new(
+                    "from",
+                    "no region serves and none is sealed: there is nothing to move away from",
+                )
+            },
+        )?),
     };
     let to = request.to.clone().or_else(|| target(situation, request.kind, from.as_ref()));
     let to = to.ok_or_else(|| Problem::new("to", "there is no region to move to").with_advice("name one"))?;
@@ -190,13 +195,16 @@ fn only_unfit(situation: &Situation<'_>) -> Option<Region> {
     active.next().is_none().then(|| first.clone())
 }
 
-/// The region that serves, or, where none does, the one that an unfinished execution has sealed.
-fn serving(situation: &Situation<'_>) -> Option<Region> {
+/// The region that serves, or, where none does, the one that an unfinished execution has sealed; if that is where to go
+/// back to, the one that it was to move to.
+fn serving(situation: &Situation<'_>, back: Option<&Region>) -> Option<Region> {
     let ledger = situation.ledger;
-    let sealed = |(region, admission): (&Region, &crate::ledger::Admission)| {
-        matches!(admission.state, AdmissionState::Sealed { .. }).then(|| region.clone())
-    };
-    ledger.active().next().cloned().or_else(|| ledger.admissions.iter().find_map(sealed))
+    let sealed = |admission: &Admission| matches!(admission.state, AdmissionState::Sealed { .. });
+    let mut all = ledger.admissions.iter();
+    let serves = ledger.active().next();
+    let left = serves.or_else(|| Some(all.find(|(_, admission)| sealed(admission))?.0))?;
+    let running = ledger.execution.as_ref().map(|running| &running.region);
+    Some(running.filter(|_| serves.is_none() && back == Some(left)).unwrap_or(left).clone())
 }
 
 /// The best region to move to: fit before degraded before unknown before unfit; then the preferred one; then the one

@@ -7,8 +7,8 @@ use crate::check::Fitness;
 use crate::deployment::Strategy;
 use crate::fixture::{Fixture, region};
 use crate::guard::Initiator;
-use crate::ledger::AdmissionState;
-use crate::name::{Region, StepId};
+use crate::ledger::{AdmissionState, Running, Term};
+use crate::name::{ActorId, ExecutionId, Region, StepId};
 use crate::problem::Problems;
 use crate::state::Phase;
 use crate::traffic::Urgency;
@@ -189,4 +189,27 @@ fn a_drain_speaks_to_both_regions_and_says_so() {
     let drain = plan.steps.iter().find(|step| matches!(step.action, Action::Drain { .. })).unwrap();
     let needs: Vec<&str> = drain.needs.iter().map(Region::as_str).collect();
     assert_eq!(needs, ["a", "b"]);
+}
+
+#[test]
+fn from_midway_back_to_the_sealed_region_what_is_left_is_the_one_that_was_moved_to() {
+    let mut fixture = Fixture::new(Strategy::ActivePassive);
+    let planned = make(&fixture, &request(Move::Switchover, None, Some("b"))).unwrap();
+    let ledger = fixture.ledger().acquire(&ActorId::new("x").unwrap());
+    let id = ExecutionId::new("switchover-1").unwrap();
+    let running = Running {
+        id: id.clone(),
+        plan: planned.hash(),
+        kind: Move::Switchover,
+        region: region("b"),
+        journal_from: ledger.journal.clone(),
+        began: fixture.now.wall,
+        paused: None,
+    };
+    let begun = ledger.begin(Term(1), ledger.basis(), running).unwrap();
+    fixture.ledger = Some(begun.seal(Term(1), &id, &[region("a")]).unwrap());
+    fixture.health("b", Fitness::Unfit, true);
+    let plan = make(&fixture, &request(Move::Failover, None, Some("a"))).unwrap();
+    assert_eq!((plan.from.as_ref(), &plan.to), (Some(&region("b")), &region("a")));
+    assert_eq!(plan.supersedes.map(|superseded| superseded.execution), Some(id));
 }
