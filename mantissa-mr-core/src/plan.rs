@@ -381,7 +381,8 @@ pub enum PredictedLoss {
         #[serde(with = "friendly")]
         about: Duration,
         /// A bound, where every store replicates in order: nothing older than this can be lost, even if the region
-        /// that is left goes on until its gates shut.
+        /// that is left goes on until its gates shut, which they have when the plan's seal ends as predicted. If the
+        /// ledger is sealed later than that, by so much more may be lost.
         at_most: Option<LossBoundTime>,
     },
     /// Nobody knows.

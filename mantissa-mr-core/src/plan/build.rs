@@ -73,7 +73,7 @@ fn make(situation: &Situation<'_>, request: &MoveRequest, instead: bool) -> Resu
     accept(&mut steps, &request.waivers, fence_deadline);
     let loss = match serves {
         true => PredictedLoss::Nothing,
-        false => predict::loss(situation, urgency, from.as_ref(), &to),
+        false => predict::loss(situation, urgency, from.as_ref(), &to, &steps),
     };
     let draft = guard::Draft {
         kind: request.kind,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{LossBoundTime, PhaseTime, PredictedLoss, Prediction, Step};
 use crate::facts::Situation;
 use crate::name::{Region, StepId};
+use crate::state::Phase;
 use crate::store::{LossBound, Replication};
 use crate::traffic::Urgency;
 
@@ -39,9 +40,12 @@ pub(super) fn loss(
     urgency: Urgency,
     from: Option<&Region>,
     to: &Region,
+    steps: &[Step],
 ) -> PredictedLoss {
     let Some(from) = from.filter(|_| urgency == Urgency::Unplanned) else { return PredictedLoss::Nothing };
     let now = situation.now.moment;
+    let phases = predict(steps, PredictedLoss::Nothing).phases;
+    let until_shut = phases.get(&Phase::Seal).map_or(situation.ledger.gate.seal_wait(), |seal| seal.end);
     let mut worst = PredictedLoss::Nothing;
     for (name, capabilities) in situation.stores() {
         if capabilities.loss == LossBound::None {
@@ -53,7 +57,6 @@ pub(super) fn loss(
         // What was acknowledged after the replica's watermark and before the region's last sign of life may be missing.
         let last_sign = situation.facts.last_success.get(from).copied().unwrap_or(now);
         let about = last_sign.since(seen.watermark());
-        let until_shut = situation.ledger.gate.seal_wait();
         let bound = LossBoundTime(now.since(seen.watermark()).saturating_add(until_shut));
         let at_most = (capabilities.replication == Replication::Ordered).then_some(bound);
         worst = worse(worst, about, at_most);

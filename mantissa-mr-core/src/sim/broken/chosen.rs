@@ -254,9 +254,12 @@ impl Scene {
         self.fault(sleeps + seconds(30), Fault::Resume { process });
     }
 
-    /// Whoever carries a switchover out dies in the midst of it.
+    /// Whoever carries a switchover out dies in the midst of it, most of which is a long promotion: whoever takes over
+    /// comes before it is done.
     fn mover_dies(&mut self) {
         self.quick_lease();
+        self.spec.policy.timing.call_deadline = seconds(30);
+        self.set_stores("promotion", text(seconds(25)));
         self.switchover(Duration::ZERO);
         let process = self.mover();
         let dies = self.at + self.random.span(Spread::millis(1_000, 60_000));

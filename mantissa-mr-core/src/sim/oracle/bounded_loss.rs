@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Violation;
-use super::view::{ExecutionView, LedgerView, Records, StoredLedger, has_waivers, is_planned, span};
+use super::view::{
+    ExecutionView, LedgerView, Records, StoredLedger, has_waivers, is_planned, span, wrong_clocks,
+};
 use crate::deployment::Strategy;
 use crate::sim::clock::TrueTime;
 use crate::sim::history::{History, What};
@@ -29,6 +32,8 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             found.push(Violation { rule: RULE, at: stored.at, what });
         }
         let Some(bound) = bound(&plan["predicted"]["loss"]) else { continue };
+        // The bound is for a seal as soon as predicted.
+        let bound = if bound.is_zero() { bound } else { bound + late(history, records, stored, plan) };
         let admitted =
             lost(history, group, stored.at).filter(|(at, _)| *at <= until(records, stored, execution));
         if let Some((at, lost)) = admitted.filter(|(_, lost)| *lost > bound) {
@@ -45,6 +50,18 @@ fn until(records: &Records, begun: &StoredLedger, execution: &ExecutionView) -> 
     let later = records.ledgers.iter().filter(|stored| stored.ledger.group == begun.ledger.group);
     let over = later.filter(|stored| stored.at > begun.at).find(|stored| !runs(&stored.ledger));
     over.map_or(TrueTime::from_nanos(u64::MAX), |stored| stored.at)
+}
+
+/// How long after the plan was made the region that it leaves was sealed, by wall clocks that may be wrong.
+fn late(history: &History, records: &Records, begun: &StoredLedger, plan: &Value) -> Duration {
+    let of_group = records.ledgers.iter().filter(|stored| stored.ledger.group == begun.ledger.group);
+    let serves = |ledger: &LedgerView| ledger.active().any(|region| plan["from"] == *region);
+    let sealed = of_group.filter(|stored| stored.at >= begun.at).find(|stored| !serves(&stored.ledger));
+    let made = plan["made"].as_str().and_then(|made| made.parse::<Timestamp>().ok());
+    let (Some(sealed), Some(made)) = (sealed, made) else { return Duration::ZERO };
+    let since = sealed.at.wall().duration_since(made);
+    // Clocks that nothing happened to are wrong by up to two seconds.
+    Duration::try_from(since).unwrap_or_default() + wrong_clocks(history) + Duration::from_secs(2)
 }
 
 /// What a plan says will be lost at most; none if it names no bound.

@@ -35,7 +35,10 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
         let ended = before.ledger.ended.as_ref().filter(|ended| !ended.acknowledged);
         let since = ended.and_then(|ended| {
             let of = |stored: &&&StoredLedger| stored.ledger.ended.as_ref().is_some_and(|e| e.id == ended.id);
-            groups.get(group)?.iter().find(of).map(|first| stored.at.since(first.at))
+            let recorded = groups.get(group)?.iter().find(of)?;
+            // The move was over when its last step was done, which may not have reached the ledger at once.
+            let over = Duration::try_from(recorded.at.wall().duration_since(ended.at)).unwrap_or_default();
+            Some(stored.at.since(recorded.at) + over)
         });
         let cool_down = match ended {
             Some(ended) if ended.outcome == "aborted" => policy.timing.cool_down.min(BREATHER),

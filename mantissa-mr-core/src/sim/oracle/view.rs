@@ -65,6 +65,7 @@ pub(super) struct ProposalView {
 pub(super) struct EndedView {
     pub(super) id: String,
     pub(super) outcome: String,
+    pub(super) at: Timestamp,
     pub(super) acknowledged: bool,
 }
 
