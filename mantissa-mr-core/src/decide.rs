@@ -36,7 +36,7 @@ pub enum Decision {
     },
     /// Nothing, because the policy leaves it to people; they are to be told.
     Tell {
-        /// The region that is lost to what is under way.
+        /// The region that is lost.
         region: Region,
         /// What they can do, and who says what.
         why: String,
@@ -69,8 +69,12 @@ fn unfit(situation: &Situation<'_>) -> Option<Decision> {
         return Some(Decision::Suspect { region: (*first).clone(), why });
     }
     let kind = unplanned(situation.ledger.strategy);
-    let policy = &situation.deployment.spec().policy;
-    Some(propose(situation, kind, Some(first), None, why, policy.automatic == Automatic::On))
+    let automatic = situation.deployment.spec().policy.automatic;
+    if automatic == Automatic::Off {
+        let why = format!("{first} is lost: {why}; nothing moves by itself: a person's {kind} leaves it");
+        return Some(Decision::Tell { region: (*first).clone(), why });
+    }
+    Some(propose(situation, kind, Some(first), None, why, automatic == Automatic::On))
 }
 
 /// The move that leaves a region that is lost.

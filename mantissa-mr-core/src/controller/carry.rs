@@ -251,6 +251,9 @@ impl Controller {
             Decision::Abort { why } => self.give_up(&why),
             Decision::Tell { region, why } => {
                 self.withdraw(ledger);
+                // With a move under way, its own state says more.
+                self.transition(Trigger::Confirm, &why);
+                self.transition(Trigger::Refuse, "the policy leaves it to people");
                 self.leave_to_people(&region, why);
             }
             // Decided anew once what is under way is quiet.

@@ -88,7 +88,7 @@ impl Controller {
 
     /// Tells people, once, what the policy leaves to them.
     pub(super) fn leave_to_people(&mut self, lost: &Region, why: String) {
-        let key = format!("{lost} is lost midway");
+        let key = format!("{lost} is lost");
         if self.refused.as_ref() != Some(&key) {
             self.refused = Some(key);
             self.notify(Severity::Critical, why.clone());
