@@ -207,10 +207,7 @@ impl Execution {
     fn replay(&mut self, event: &Event, now: Moment) {
         self.open.replay(event, self.terms.rate_margin, now);
         match event {
-            Event::Aborting { .. } => {
-                self.give_up();
-                self.mode = Mode::Running;
-            }
+            Event::Aborting { .. } => self.give_up(),
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
             Event::Intended { step, attempt, deadline } => {
@@ -262,6 +259,7 @@ impl Execution {
         if !self.aborting {
             self.aborting = true;
             self.abort_asked = None;
+            self.mode = Mode::Running;
             let began = |step: &Step| self.steps.get(&step.id).is_some_and(|run| run.attempt > 0);
             let steps = abort_steps(&self.plan, self.terms.strategy, self.terms.standby, began);
             self.load(&steps);
@@ -416,7 +414,8 @@ impl Execution {
             wants.push(Want::Journal { event: Event::Aborting { why: why.clone() }, then: None });
             wants.push(Want::Abort { why });
         }
-        if self.held {
+        // What is about to be given up is not overdue any more.
+        if self.held || self.abort_asked.is_some() {
             return wants;
         }
         self.overdue(now, &mut wants);
@@ -644,7 +643,7 @@ impl Execution {
     }
 
     fn wait_for_person(&mut self, why: String, overdue: bool, wants: &mut Vec<Want>) {
-        if self.paused().is_none() {
+        if self.paused().is_none() && self.abort_asked.is_none() {
             self.mode = Mode::Paused(why.clone());
             wants.push(Want::Journal { event: Event::Paused { why: why.clone() }, then: None });
             wants.push(Want::Pause { why, overdue });

@@ -11,7 +11,7 @@ use crate::cell::{Expected, StoreOutcome};
 use crate::clock::Moment;
 use crate::facts::RecentMoves;
 use crate::ledger::Running;
-use crate::name::ExecutionId;
+use crate::name::{ExecutionId, GroupName};
 use crate::plan::{Move, Plan, PlanHash};
 
 /// A plan that is being begun.
@@ -82,6 +82,13 @@ impl Controller {
             Duration::try_from(self.now.wall.duration_since(*at)).map_or(true, |age| age < window)
         };
         let mut moves: Vec<_> = recent.moves.iter().filter(|(at, _)| lately(at)).cloned().collect();
+        // What the guard saw may be older than what the register says now.
+        let instead = self.pending.begin.as_ref().is_some_and(|begin| begin.plan.supersedes.is_some());
+        let counts = |(_, group): &&(_, GroupName)| !(instead && *group == self.settings.group);
+        let most = self.deployment().spec().policy.velocity.moves;
+        if moves.iter().filter(counts).count() >= usize::try_from(most).unwrap_or(usize::MAX) {
+            return self.drop_begin();
+        }
         moves.push((self.now.wall, self.settings.group.clone()));
         // Plain data: serialising it cannot fail.
         let value = serde_json::to_vec(&RecentMoves { moves }).unwrap_or_default();
@@ -95,10 +102,17 @@ impl Controller {
         let Some(begin) = self.pending.begin.clone() else { return };
         if let Reply::Store(Ok(StoreOutcome::Applied { version })) = reply {
             self.recent_version = Some(version);
+            self.look_at_recent();
             return self.begin_in_ledger(&begin.plan);
         }
         // Another group moved meanwhile, or nobody knows: look again, and decide anew. A move noted twice only delays.
         self.pending.begin = None;
+        self.look_at_recent();
+    }
+
+    /// Reads the register of recent moves again: until then nothing moves by itself.
+    fn look_at_recent(&mut self) {
+        self.recent = None;
         let call = Call::Load { cell: self.cells.velocity() };
         let deadline = self.timing().call_deadline;
         self.call(Tag::RecentLoad, call, deadline);

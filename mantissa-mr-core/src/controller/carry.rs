@@ -434,7 +434,8 @@ impl Controller {
                 Want::Abort { why } => {
                     self.transition(Trigger::Abort, &why);
                     self.change_ledger(Purpose::SetPaused(None));
-                    self.notify(Severity::Critical, format!("the move is given up: {why}"));
+                    let text = format!("the move is given up: {why}; `ack` ends the cool-down that follows");
+                    self.notify(Severity::Critical, text);
                 }
                 Want::Pause { why, overdue } => {
                     let trigger = if overdue { Trigger::Overdue } else { Trigger::Pause };
@@ -461,7 +462,9 @@ impl Controller {
             outcome,
             region: region.unwrap_or_else(|| plan.to.clone()),
             at: self.now.wall,
-            acknowledged: aborted,
+            // Nothing came of a planned move that was given up. An unplanned one that somebody stopped must not begin anew by
+            // itself before somebody has looked.
+            acknowledged: aborted && plan.urgency == Urgency::Planned,
             unreconciled: self.unreconciled(&plan, outcome),
         };
         // Whoever acted before may have come so far as to journal it.

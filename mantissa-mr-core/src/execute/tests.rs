@@ -226,3 +226,16 @@ fn what_was_accepted_and_is_not_seen_yet_is_not_asked_for_again_at_once() {
     bench.execution.advance(bench.now);
     assert!(intends(&bench.execution.replied(bench.now, &step, status)));
 }
+
+#[test]
+fn what_is_overdue_when_the_move_is_given_up_does_not_hold_the_giving_up() {
+    let mut bench = Bench::new();
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    bench.now = bench.now + Duration::from_secs(3_600);
+    bench.execution.abort("a person wants it").unwrap();
+    assert_eq!(bench.execution.advance(bench.now), [], "the question is open yet");
+    let reply = bench.answer(call);
+    let wants = bench.execution.replied(bench.now, &step, reply);
+    assert!(!wants.iter().any(|want| matches!(want, Want::Pause { .. })), "{wants:?}");
+    assert!(wants.iter().any(|want| matches!(want, Want::Swap { change: Change::Reopen, .. })), "{wants:?}");
+}

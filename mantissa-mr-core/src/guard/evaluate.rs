@@ -6,7 +6,7 @@ use super::{Guard, GuardAnswer, GuardVerdict, Initiator, LossLimit, Override, Wa
 use crate::check::Fitness;
 use crate::deployment::{Strategy, Writers};
 use crate::facts::Situation;
-use crate::ledger::AdmissionState;
+use crate::ledger::{AdmissionState, Outcome};
 use crate::name::{ExecutionId, GroupName, Region};
 use crate::plan::{Action, Move, PredictedLoss, Step};
 use crate::state::Phase;
@@ -236,15 +236,22 @@ fn capacity(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
     if short.is_empty() { Pass(seen.join("; ")) } else { refuse(Guard::Capacity, short.join("; ")) }
 }
 
+/// What was given up is not tried again at once.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+
 fn cool_down(situation: &Situation<'_>, _draft: &Draft<'_>) -> Finding {
     if situation.initiator == Initiator::Person {
         return NotApplicable("a person asks".into());
     }
     let Some(ended) = &situation.ledger.ended else { return Pass("nothing has moved yet".into()) };
     let cool_down = situation.deployment.spec().policy.timing.cool_down;
+    let pause = match (ended.outcome, ended.acknowledged) {
+        (_, false) => cool_down,
+        (Outcome::Aborted, true) => cool_down.min(GIVEN_UP),
+        (_, true) => Duration::ZERO,
+    };
     let age = situation.now.wall.duration_since(ended.at);
-    let over = Duration::try_from(age).is_ok_and(|age| age >= cool_down);
-    if ended.acknowledged || over {
+    if Duration::try_from(age).is_ok_and(|age| age >= pause) || pause.is_zero() {
         return Pass(format!("the last move ({}) was looked at, or is long ago", ended.kind));
     }
     let why = format!("the last move ({}) ended at {} and nobody has acknowledged it", ended.kind, ended.at);

@@ -13,7 +13,7 @@ use crate::sim::history::History;
 const RULE: u8 = 7;
 
 /// What was given up is not begun again sooner than this.
-const BREATHER: Duration = Duration::from_secs(10);
+const BREATHER: Duration = Duration::from_secs(5);
 
 /// Checks a run.
 pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
@@ -32,7 +32,7 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             let what = format!("{group}: {} began by itself {what}", execution.id);
             found.push(Violation { rule: RULE, at: stored.at, what });
         };
-        let ended = before.ledger.ended.as_ref().filter(|ended| !ended.acknowledged);
+        let ended = before.ledger.ended.as_ref();
         let since = ended.and_then(|ended| {
             let of = |stored: &&&StoredLedger| stored.ledger.ended.as_ref().is_some_and(|e| e.id == ended.id);
             let recorded = groups.get(group)?.iter().find(of)?;
@@ -41,8 +41,9 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             Some(stored.at.since(recorded.at) + over)
         });
         let cool_down = match ended {
+            Some(ended) if !ended.acknowledged => policy.timing.cool_down.saturating_sub(tolerance),
             Some(ended) if ended.outcome == "aborted" => policy.timing.cool_down.min(BREATHER),
-            _ => policy.timing.cool_down.saturating_sub(tolerance),
+            _ => Duration::ZERO,
         };
         if let Some(since) = since.filter(|since| *since < cool_down) {
             bad(format!("{since:?} after the last move, it must rest for {cool_down:?}"));
