@@ -307,7 +307,12 @@ impl Controller {
                 let wants = execution.pause(why);
                 self.fulfil(wants);
             }
-            None => self.finish_mandate(Ending::Refused(format!("{why} before anything was begun"))),
+            // Its fate is not known yet: if it begins, it pauses at once.
+            None if self.view.has(lease::Purpose::begins) => self.pending.pause = Some(why.to_owned()),
+            None => {
+                self.pending.begin = None;
+                self.finish_mandate(Ending::Refused(format!("{why} before anything was begun")));
+            }
         }
         self.run();
         std::mem::take(&mut self.out)

@@ -561,6 +561,11 @@ impl Execution {
             return Vec::new();
         }
         let acting = run.status == Status::Acting;
+        if self.held && !acting {
+            // Another move is about to take its place: what was asked for this one has no consequence any more.
+            self.set(now, id, Status::Resting(now));
+            return Vec::new();
+        }
         if acting && open::settles(&reply) {
             self.open.settled(id, run.attempt);
         }

@@ -168,6 +168,13 @@ pub enum Event {
     },
 }
 
+/// The records of one execution: those that follow its begin; none if that is not among them.
+pub(crate) fn of_execution<'a>(records: &'a [Record], id: &ExecutionId) -> &'a [Record] {
+    let begins = |record: &Record| matches!(&record.event, Event::Began { execution, .. } if execution == id);
+    let from = records.iter().position(begins).unwrap_or(records.len());
+    &records[from..]
+}
+
 impl Slot {
     /// The slot as bytes. Its hash is that of these bytes.
     pub fn encode(&self) -> Vec<u8> {

@@ -52,12 +52,13 @@ impl Controller {
         match reply {
             // Lost: it is there already, under a name that is its own hash.
             Reply::Store(Ok(StoreOutcome::Applied { .. } | StoreOutcome::Lost)) => {
+                self.plan_is_there(hash);
                 if let Some(begin) = begin {
                     if begin.by_itself { self.note_move() } else { self.begin_in_ledger(&begin.plan) }
                 }
             }
             Reply::Store(Err(error)) if !error.can_retry() => {
-                self.pending.begin = None;
+                (self.pending.begin, self.pending.proposal) = (None, None);
                 self.tell(Happening::Trouble(error.to_string()));
                 self.finish_mandate(Ending::Failed(error));
             }
@@ -69,6 +70,13 @@ impl Controller {
                     self.call_again(Tag::PlanStore(hash.clone()), call);
                 }
             }
+        }
+    }
+
+    /// What proposes a plan comes after the plan: who approves it must find it.
+    fn plan_is_there(&mut self, hash: &PlanHash) {
+        if let Some(proposal) = self.pending.proposal.take_if(|proposal| proposal.plan == *hash) {
+            self.change_ledger(Purpose::Propose(Some(proposal)));
         }
     }
 

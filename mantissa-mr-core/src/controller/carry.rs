@@ -12,7 +12,7 @@ use crate::deployment::Writers;
 use crate::error::{Error, ErrorKind};
 use crate::execute::{Execution, OpenCalls, Terms, Want};
 use crate::guard::Initiator;
-use crate::journal::{Event, Record};
+use crate::journal::{Event, Record, of_execution};
 use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, OrderKind, Outcome, Proposal, Running};
 use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
@@ -34,7 +34,11 @@ pub(super) struct Pending {
     /// Orders that were taken and are being crossed out.
     orders: Vec<Order>,
     /// The execution is over and is being ended in the ledger.
-    ended: Option<Ended>,
+    pub(super) ended: Option<Ended>,
+    /// A proposal whose plan is being stored.
+    pub(super) proposal: Option<Proposal>,
+    /// Somebody asked for a pause while a plan was being begun, and why.
+    pub(super) pause: Option<String>,
     /// What another actor may have left open of the execution whose place is to be taken.
     pub(super) open: OpenCalls,
 }
@@ -90,7 +94,7 @@ impl Controller {
         let corrupt = |message: String| {
             Error::new(ErrorKind::Corrupt, "read a plan", message)
                 .on(hash)
-                .with_advice("nothing is done until a person has looked; `abort` is still possible")
+                .with_advice("nothing is done until a person has looked; a new move can take its place")
         };
         let plan = match reply {
             Reply::Load(Ok(Some(cell))) => serde_json::from_slice::<Plan>(&cell.value)
@@ -99,7 +103,7 @@ impl Controller {
                     if plan.hash() == *hash { Ok(plan) } else { Err(corrupt("its hash is another".into())) }
                 }),
             Reply::Load(Ok(None)) => Err(corrupt("it is not there".into())),
-            Reply::Load(Err(error)) if error.can_retry() => {
+            Reply::Load(Err(error)) if error.can_retry() || self.watches() => {
                 let call = Call::Load { cell: self.cells.plan(hash) };
                 return self.call_again(Tag::PlanLoad(hash.clone()), call);
             }
@@ -110,9 +114,15 @@ impl Controller {
         match (plan, purpose) {
             (Ok(plan), LoadFor::Resume(running)) => self.go_on(&running, Arc::new(plan)),
             (Ok(plan), LoadFor::Approved) => self.start(Arc::new(plan), false),
-            (Err(error), _) => {
+            (Err(error), purpose) => {
                 self.tell(Happening::Trouble(error.to_string()));
                 self.notify(Severity::Critical, error.to_string());
+                if let LoadFor::Resume(running) = purpose
+                    && running.paused.is_none()
+                {
+                    // So that a person's command may take the lease, and put another move in its place.
+                    self.set_paused(&running.id, Some(format!("its plan cannot be read: {error}")));
+                }
                 self.finish_mandate(Ending::Failed(error));
             }
         }
@@ -123,10 +133,10 @@ impl Controller {
         let Some(ledger) = self.view.ledger() else { return };
         let epoch = move_epoch(ledger, &plan);
         let terms = self.terms(ledger);
-        let mine = |record: &&Record| !matches!(&record.event, Event::Ended { execution, .. } if *execution != running.id);
-        let records: Vec<Record> = self.records.iter().filter(mine).cloned().collect();
-        let now = self.moment();
-        let mut execution = Execution::resumed(running.id.clone(), plan.clone(), epoch, terms, &records, now);
+        // What came before its begin is another execution's, whose steps may have the same names.
+        self.records = of_execution(&self.records, &running.id).to_vec();
+        let (id, now) = (running.id.clone(), self.moment());
+        let mut execution = Execution::resumed(id, plan.clone(), epoch, terms, &self.records, now);
         execution.inherit(ledger);
         if let Some(why) = &running.paused {
             execution.found_paused(why);
@@ -138,7 +148,7 @@ impl Controller {
         self.execution = Some(execution);
         if running.paused.is_none() && paused.is_some() {
             // Journaled by whoever acted before, and not yet in the ledger, which is where people look.
-            self.change_ledger(Purpose::SetPaused(paused.clone()));
+            self.set_paused(&running.id, paused.clone());
         }
         self.transition(Trigger::Begin, &format!("{} is under way", running.id));
         if committed {
@@ -161,13 +171,17 @@ impl Controller {
         if wants.is_empty() {
             return;
         }
-        let committed = execution.is_committed();
+        let (committed, id) = (execution.is_committed(), execution.id().clone());
         self.transition(Trigger::Resume, &format!("{by} says go on"));
         if committed {
             self.transition(Trigger::Commit, "past the point of no return");
         }
-        self.change_ledger(Purpose::SetPaused(None));
+        self.set_paused(&id, None);
         self.fulfil(wants);
+    }
+
+    fn set_paused(&mut self, execution: &ExecutionId, why: Option<String>) {
+        self.change_ledger(Purpose::SetPaused { execution: execution.clone(), why });
     }
 
     fn terms(&self, ledger: &Ledger) -> Terms {
@@ -185,7 +199,8 @@ impl Controller {
     // ----- deciding -----
 
     pub(super) fn run_decision(&mut self) {
-        let busy = self.pending.begin.is_some() || self.pending.load.is_some();
+        let looks = self.recent.is_none() && self.waits_for(|tag| *tag == Tag::RecentLoad);
+        let busy = self.pending.begin.is_some() || self.pending.load.is_some() || looks;
         if !self.watches() || self.role.leading().is_none() || busy || self.view.stale() {
             return;
         }
@@ -274,6 +289,7 @@ impl Controller {
 
     /// Takes a proposal back.
     fn withdraw(&mut self, ledger: &Ledger) {
+        self.pending.proposal = None;
         if ledger.proposal.is_some() && !self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
             self.change_ledger(Purpose::Propose(None));
         }
@@ -286,7 +302,8 @@ impl Controller {
             let same = plan.supersedes.is_none() || self.plans.get(&known.plan).is_some_and(same);
             same && known.kind == plan.kind && known.region == plan.to && known.expires > self.now.wall
         });
-        if stands || self.view.has(|purpose| matches!(purpose, Purpose::Propose(_))) {
+        let proposes = self.view.has(|purpose| matches!(purpose, Purpose::Propose(_)));
+        if stands || proposes || self.pending.proposal.is_some() {
             return self.transition(Trigger::Propose, &plan.why);
         }
         let hash = plan.hash();
@@ -301,7 +318,7 @@ impl Controller {
         };
         self.plans.insert(hash.clone(), plan.clone());
         self.store_plan(&hash, &plan);
-        self.change_ledger(Purpose::Propose(Some(proposal)));
+        self.pending.proposal = Some(proposal);
         self.transition(Trigger::Propose, &plan.why);
         let text = format!(
             "a {} to {} is proposed: `approve {hash}` carries it out ({})",
@@ -317,7 +334,7 @@ impl Controller {
         match purpose {
             Purpose::Begin { running, .. } => self.begun(&running, next, Trigger::Begin),
             Purpose::Supersede { running, .. } => self.superseded(&running, next),
-            Purpose::Step { step, .. } => self.step_swapped(&step, Ok(())),
+            Purpose::Step { execution, step, .. } => self.step_swapped(&execution, &step, Ok(())),
             Purpose::Orders(done) => self.pending.orders.retain(|order| !done.contains(order)),
             Purpose::End(ended) => self.ended(ended),
             _ => {}
@@ -344,13 +361,18 @@ impl Controller {
                 self.pending.begin = None;
                 self.tell(Happening::Trouble(format!("the move was not begun: {refusal}")));
                 self.finish_mandate(Ending::Refused(refusal.to_string()));
+                if let Some(ledger) = &ledger {
+                    self.find_begun(ledger);
+                }
             }
-            Purpose::Step { step, .. } => self.step_swapped(&step, Err(refusal.into())),
-            Purpose::End(_) => {
+            Purpose::Step { execution, step, .. } => {
+                self.step_swapped(&execution, &step, Err(refusal.into()));
+            }
+            Purpose::End(ended) => {
                 self.pending.ended = None;
                 let why = format!("the ledger does not let it end: {refusal}");
-                let wants =
-                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                let own = self.execution.as_mut().filter(|execution| *execution.id() == ended.id);
+                let wants = own.map(|execution| execution.cannot_end(why)).unwrap_or_default();
                 self.fulfil(wants);
             }
             other => {
@@ -360,7 +382,7 @@ impl Controller {
     }
 
     pub(super) fn begun(&mut self, running: &Running, ledger: &Ledger, trigger: Trigger) {
-        self.pending.begin = None;
+        (self.pending.begin, self.pending.ended) = (None, None);
         let Some(plan) = self.plans.get(&running.plan).cloned() else { return };
         let terms = self.terms(ledger);
         self.records.clear();
@@ -378,6 +400,11 @@ impl Controller {
         let instead = old.unwrap_or_default();
         let text = format!("{} to {} begins{instead}: {}", plan.kind, plan.to, plan.why);
         self.notify(Severity::Critical, text);
+        // Somebody asked for a pause while it was being begun.
+        if let (Some(why), Some(execution)) = (self.pending.pause.take(), &mut self.execution) {
+            let wants = execution.pause(&why);
+            self.fulfil(wants);
+        }
     }
 
     // ----- carrying out -----
@@ -412,35 +439,34 @@ impl Controller {
         self.fulfil(wants);
     }
 
-    fn step_swapped(&mut self, step: &StepId, result: Result<(), Error>) {
+    fn step_swapped(&mut self, of: &ExecutionId, step: &StepId, result: Result<(), Error>) {
         let now = self.moment();
-        let wants =
-            self.execution.as_mut().map(|execution| execution.swapped(now, step, result)).unwrap_or_default();
+        let current = self.execution.as_mut().filter(|execution| execution.id() == of);
+        let wants = current.map(|execution| execution.swapped(now, step, result)).unwrap_or_default();
         self.fulfil(wants);
     }
 
     pub(super) fn fulfil(&mut self, wants: Vec<Want>) {
+        let Some(id) = self.execution.as_ref().map(|execution| execution.id().clone()) else { return };
         for want in wants {
             match want {
-                Want::Call { step, call, deadline } => {
-                    if let Some(id) = self.execution.as_ref().map(|execution| execution.id().clone()) {
-                        self.call(Tag::Step(id, step), call, deadline);
-                    }
-                }
+                Want::Call { step, call, deadline } => self.call(Tag::Step(id.clone(), step), call, deadline),
                 Want::Journal { event, then } => self.append(event, then),
-                Want::Swap { step, change } => self.change_ledger(Purpose::Step { step, change }),
+                Want::Swap { step, change } => {
+                    self.change_ledger(Purpose::Step { execution: id.clone(), step, change });
+                }
                 Want::WakeAt(at) => self.wake_at(at),
                 Want::Commit => self.transition(Trigger::Commit, "past the point of no return"),
                 Want::Abort { why } => {
                     self.transition(Trigger::Abort, &why);
-                    self.change_ledger(Purpose::SetPaused(None));
+                    self.set_paused(&id, None);
                     let text = format!("the move is given up: {why}; `ack` ends the cool-down that follows");
                     self.notify(Severity::Critical, text);
                 }
                 Want::Pause { why, overdue } => {
                     let trigger = if overdue { Trigger::Overdue } else { Trigger::Pause };
                     self.transition(trigger, &why);
-                    self.change_ledger(Purpose::SetPaused(Some(why.clone())));
+                    self.set_paused(&id, Some(why.clone()));
                     self.notify(Severity::Critical, format!("the move waits for a person: {why}"));
                     self.finish_mandate(Ending::Paused { why, overdue });
                 }
@@ -468,8 +494,7 @@ impl Controller {
             unreconciled: self.unreconciled(&plan, outcome),
         };
         // Whoever acted before may have come so far as to journal it.
-        let journaled =
-            |record: &Record| matches!(&record.event, Event::Ended { execution, .. } if *execution == id);
+        let journaled = |record: &Record| matches!(&record.event, Event::Ended { execution, outcome: how, .. } if *execution == id && *how == outcome);
         if !self.records.iter().any(journaled) {
             self.append(Event::Ended { execution: id, outcome, summary }, None);
         }

@@ -4,7 +4,7 @@ use super::{Controller, Ending, Happening, Tag};
 use crate::call::{Call, Reply};
 use crate::cell::{Expected, StoreOutcome};
 use crate::clock::Moment;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use crate::ledger::Ledger;
 use crate::name::StepId;
@@ -99,11 +99,13 @@ impl Controller {
         }
     }
 
-    /// A journal that contradicts itself stops everything: nothing is built on it.
+    /// A journal that contradicts itself stops everything: nothing is built on it. One that only cannot be used is left to
+    /// whoever can, and tried again later.
     fn journal_unusable(&mut self, error: Error) {
         self.tell(Happening::Trouble(error.to_string()));
         self.notify(crate::notify::Severity::Critical, error.to_string());
-        self.halted = true;
+        self.halted = error.kind() == ErrorKind::Corrupt;
+        self.rest(&error);
         self.finish_mandate(Ending::Failed(error.clone()));
         self.step_down(error.to_string());
     }

@@ -89,8 +89,8 @@ pub(super) enum Purpose {
     Beat,
     Begin { running: Running, planned: crate::ledger::Basis },
     Supersede { old: ExecutionId, running: Running, planned: crate::ledger::Basis },
-    Step { step: StepId, change: Change },
-    SetPaused(Option<String>),
+    Step { execution: ExecutionId, step: StepId, change: Change },
+    SetPaused { execution: ExecutionId, why: Option<String> },
     Propose(Option<Proposal>),
     Orders(Vec<Order>),
     End(Ended),
@@ -98,7 +98,7 @@ pub(super) enum Purpose {
 
 impl Purpose {
     /// Whether an execution begins with it.
-    fn begins(&self) -> bool {
+    pub(super) fn begins(&self) -> bool {
         matches!(self, Self::Begin { .. } | Self::Supersede { .. })
     }
 
@@ -106,7 +106,7 @@ impl Purpose {
     fn rank(&self) -> u8 {
         match self {
             Self::Acquire(_) | Self::Begin { .. } | Self::Supersede { .. } | Self::Step { .. } => 0,
-            Self::End(_) | Self::SetPaused(_) => 1,
+            Self::End(_) | Self::SetPaused { .. } => 1,
             Self::Orders(_) | Self::Propose(_) => 2,
             Self::Beat => 3,
             Self::Release => 4,
@@ -114,7 +114,6 @@ impl Purpose {
     }
 
     fn apply(&self, ledger: &Ledger, term: Term, me: &crate::name::ActorId) -> Result<Ledger, LedgerRefusal> {
-        let running = || ledger.execution.as_ref().map(|running| running.id.clone());
         match self {
             Self::Acquire(_) => Ok(ledger.acquire(me)),
             Self::Release => ledger.release(term),
@@ -123,21 +122,14 @@ impl Purpose {
             Self::Supersede { old, running, planned } => {
                 ledger.supersede(term, old, *planned, running.clone())
             }
-            Self::Step { change, .. } => {
-                let id = running().ok_or(LedgerRefusal::Superseded {
-                    current: ledger.lease.term,
-                    mine: term,
-                    holder: "nobody: no execution is under way".into(),
-                })?;
-                match change {
-                    Change::Seal(regions) => ledger.seal(term, &id, regions),
-                    Change::Open(region) => ledger.open(term, &id, region),
-                    Change::Leave(region) => ledger.leave(term, &id, region),
-                    Change::Reopen => ledger.reopen(term, &id),
-                }
-            }
-            Self::SetPaused(why) => ledger.beat(term).map(|mut next| {
-                if let Some(running) = &mut next.execution {
+            Self::Step { execution: id, change, .. } => match change {
+                Change::Seal(regions) => ledger.seal(term, id, regions),
+                Change::Open(region) => ledger.open(term, id, region),
+                Change::Leave(region) => ledger.leave(term, id, region),
+                Change::Reopen => ledger.reopen(term, id),
+            },
+            Self::SetPaused { execution, why } => ledger.beat(term).map(|mut next| {
+                if let Some(running) = next.execution.as_mut().filter(|running| running.id == *execution) {
                     running.paused = why.clone();
                 }
                 next
@@ -271,6 +263,7 @@ impl Controller {
                 let error = Error::new(ErrorKind::NotFound, "read the ledger", "this group has no ledger")
                     .on(self.cells.ledger())
                     .with_advice("run `init` once for this deployment");
+                self.rest(&error);
                 self.give_up_mandate(error);
             }
             Reply::Load(Err(error)) => {
@@ -285,7 +278,7 @@ impl Controller {
     }
 
     /// Leaves the ledger alone for a while after an error, for as long as the service asks for.
-    fn rest(&mut self, error: &Error) {
+    pub(super) fn rest(&mut self, error: &Error) {
         let wait = (self.timing().beat / 2).max(error.retry_after().unwrap_or_default());
         self.view.rests_until = self.moment() + wait;
     }
@@ -302,7 +295,10 @@ impl Controller {
         });
         match decoded {
             Ok(ledger) => self.adopt(cell.version, ledger),
-            Err(error) => self.give_up_mandate(error),
+            Err(error) => {
+                self.rest(&error);
+                self.give_up_mandate(error);
+            }
         }
     }
 
@@ -337,7 +333,7 @@ impl Controller {
     }
 
     /// An execution that this actor had begun and let go, since its answer was lost for too long: it began after all.
-    fn find_begun(&mut self, ledger: &Ledger) {
+    pub(super) fn find_begun(&mut self, ledger: &Ledger) {
         if !self.watches() || self.pending.begin.is_some() {
             return;
         }
@@ -391,8 +387,16 @@ impl Controller {
                 // Its holder gave a sign of life meanwhile.
                 continue;
             }
+            if purpose.begins() && self.pending.pause.is_some() {
+                self.drop_begin();
+                let why = self.pending.pause.take().unwrap_or_default();
+                self.finish_mandate(Ending::Refused(format!("{why} before anything was begun")));
+                continue;
+            }
             if purpose.begins() && self.begins_too_late() {
                 self.drop_begin();
+                // An earlier attempt may have begun it.
+                self.find_begun(&ledger);
                 continue;
             }
             let term = self.role.holding().unwrap_or(ledger.lease.term);
@@ -448,7 +452,8 @@ impl Controller {
                 self.view.stale = true;
                 self.rest(&error);
                 self.tell(Happening::Trouble(error.to_string()));
-                if error.can_retry() {
+                // Who watches has nobody to give it back to: what is refused today may be granted again.
+                if error.can_retry() || self.watches() {
                     if !matches!(purpose, Purpose::Acquire(_) | Purpose::Beat) {
                         self.view.queue.push_front(purpose);
                     }

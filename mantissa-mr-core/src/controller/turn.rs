@@ -49,7 +49,7 @@ impl Controller {
             return false;
         }
         let changes = |purpose: &Purpose| !matches!(purpose, Purpose::Beat | Purpose::Orders(_));
-        self.journal.is_idle() && !self.view.has(changes)
+        self.pending.ended.is_none() && self.journal.is_idle() && !self.view.has(changes)
     }
 
     /// The ledger says that another execution has taken the place of the one under way.

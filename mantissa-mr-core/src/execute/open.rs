@@ -1,6 +1,6 @@
 //! Calls that change something and whose fate is not known yet: until when one of them may still take effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::call::Reply;
 use crate::clock::{Moment, RateMargin};
@@ -8,9 +8,10 @@ use crate::error::Effect;
 use crate::journal::{Event, Record};
 use crate::name::StepId;
 
-/// What was intended and is not known to be over, by step and attempt.
+/// What was intended and is not known to be over, by step and attempt, until when; and the attempts that failed, of whose
+/// calls nobody knows whether they may still land.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OpenCalls(BTreeMap<(StepId, u32), Moment>);
+pub(crate) struct OpenCalls(BTreeMap<(StepId, u32), Moment>, BTreeSet<(StepId, u32)>);
 
 impl OpenCalls {
     /// What another actor may have left open, by its journal: its deadlines count from now, for nobody knows since when
@@ -28,10 +29,11 @@ impl OpenCalls {
             Event::Intended { step, attempt, deadline } => {
                 self.intended(step, *attempt, now + margin.wait_for(*deadline));
             }
-            // The last attempt was answered; those before it may have been given up.
+            Event::Failed { step, attempt, .. } => _ = self.1.insert((step.clone(), *attempt)),
+            // The last attempt was answered, unless it failed; those before it may have been given up.
             Event::Done { step, .. } => {
                 let last = self.0.keys().rev().find(|(of, _)| of == step).cloned();
-                last.map(|last| self.0.remove(&last));
+                last.filter(|last| !self.1.contains(last)).map(|last| self.0.remove(&last));
             }
             _ => {}
         }
@@ -92,6 +94,9 @@ mod tests {
         assert_eq!(until(vec![intended("promote", 1)]), Some(late));
         assert_eq!(until(vec![intended("promote", 1), done("promote")]), None);
         assert_eq!(until(vec![intended("promote", 1), done("scale")]), Some(late));
+        let failed =
+            || Event::Failed { step: StepId::of("promote", &[]), attempt: 1, error: "silence".into() };
+        assert_eq!(until(vec![intended("promote", 1), failed(), done("promote")]), Some(late));
         // The first attempt was given up without an answer: it may still arrive.
         assert_eq!(until(vec![intended("promote", 1), intended("promote", 2), done("promote")]), Some(late));
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Operator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{Execution, StepProgress, Terms};
-use crate::journal::{JournalHead, Reader, Record, Slot};
+use crate::journal::{JournalHead, Reader, Record, Slot, of_execution};
 use crate::ledger::{Epoch, Ledger, Running};
 use crate::name::{GroupName, StepId};
 use crate::plan::{Plan, PlanHash};
@@ -107,7 +107,7 @@ impl Operator {
             plan.clone().into(),
             Epoch::default(),
             self.terms(&ledger),
-            &records,
+            of_execution(&records, &running.id),
             self.clock.moment(),
         );
         execution.inherit(&ledger);
