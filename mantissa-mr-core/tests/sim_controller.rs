@@ -221,7 +221,7 @@ fn people_are_told_once_that_a_region_is_lost_where_nothing_moves_by_itself() {
     let off = |spec: &mut DeploymentSpec| spec.policy.automatic = Automatic::Off;
     let (simulation, cast) = run(off, &[(60, east(RegionState::Dark)), (400, east(RegionState::Up))], 600);
     assert_eq!(told(&simulation, "east is lost"), 1);
-    assert!(told(&simulation, "a person's failover leaves it") == 1);
+    assert_eq!(told(&simulation, "a person's failover leaves it"), 1);
     assert_eq!(ledger(&simulation).generation.0, 0, "nothing was begun");
     let board = cast.board.borrow();
     let states = board.iter().filter_map(|(_, news)| match &news.what {

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Region;
 use crate::notify::{HookAnswer, HookQuestion};
 use crate::plan::Action;
-use crate::store::{Barrier, Drained, Fence, Promotion, Role, StoreStatus};
+use crate::store::{Barrier, Drained, Fence, Promotion, ReplicaStatus, Role, StoreStatus};
 use crate::traffic::{Convergence, Shift};
 
 impl Execution {
@@ -64,13 +64,17 @@ impl Execution {
     }
 
     /// Whether nobody else is the writer any more. A region that was cut off when another one took over calls itself the
-    /// writer until it is told: to find the target so is not enough before its promotion was accepted; and after a forced
-    /// one, the region that was left may go on calling itself so.
+    /// writer until it is told: to find the target so is not enough before its promotion was accepted, unless every other
+    /// region says that it is not; and after a forced one, the region that was left may go on calling itself so.
     fn gave_way(&self, region: &Region, promotion: Promotion, status: &StoreStatus, accepted: bool) -> bool {
         let writes =
             |other: &Region| status.replicas.get(other).is_some_and(|replica| replica.role == Role::Writer);
         match (accepted, promotion) {
-            (false, _) => !status.replicas.keys().any(|other| other != region && writes(other)),
+            (false, _) => {
+                let known =
+                    |replica: &ReplicaStatus| !matches!(replica.role, Role::Writer | Role::Unreachable);
+                status.replicas.iter().all(|(other, replica)| other == region || known(replica))
+            }
             (true, Promotion::Planned) => !self.plan.from.as_ref().is_some_and(writes),
             (true, Promotion::Forced) => true,
         }

@@ -239,3 +239,13 @@ fn what_is_overdue_when_the_move_is_given_up_does_not_hold_the_giving_up() {
     assert!(!wants.iter().any(|want| matches!(want, Want::Pause { .. })), "{wants:?}");
     assert!(wants.iter().any(|want| matches!(want, Want::Swap { change: Change::Reopen, .. })), "{wants:?}");
 }
+
+#[test]
+fn a_target_that_calls_itself_the_writer_is_promoted_while_nobody_hears_the_others() {
+    let mut bench = Bench::new();
+    bench.status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+    bench.status.replicas.get_mut(&region("a")).unwrap().role = Role::Unreachable;
+    let Want::Call { step, call, .. } = bench.run_until(asks_whether_to_promote) else { panic!() };
+    let reply = bench.answer(call);
+    assert!(intends(&bench.execution.replied(bench.now, &step, reply)));
+}
