@@ -63,7 +63,8 @@ pub struct GlobalTable {
     regions: Vec<Region>,
     canary: bool,
     compare_limit: u64,
-    /// One call does no more than this; what is longer goes on in the next call.
+    /// Half of a call's deadline: what is longer goes on in the next call, and a region that is silent for so long counts as
+    /// unreachable.
     budget: Duration,
     keys: OnceCell<KeySchema>,
     comparison: Mutex<Option<compare::Comparison>>,

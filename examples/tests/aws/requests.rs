@@ -1,6 +1,7 @@
 //! What requests ask for, as the proxy's log has them, in words that are the same in every account.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use aws_smithy_types::base64;
 use serde_json::{Value, json};
@@ -34,10 +35,25 @@ fn ledger(request: &Exchange) -> Option<Value> {
     cell(request).filter(|(name, _)| name.ends_with("/ledger")).map(|(_, value)| value)
 }
 
-/// Whether a request is nothing but a sign of life of who holds the lease. How many there are is a matter of time.
-pub(crate) fn is_beat(request: &Exchange) -> bool {
-    // Whoever acquires the lease sets this to zero, and no other change of a move touches it.
-    ledger(request).is_some_and(|ledger| ledger["lease"]["beat"] != 0)
+/// Tells signs of life from other changes of the ledger; it must be shown every request, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Beats(Mutex<(u64, u64)>);
+
+impl Beats {
+    /// Whether a request is nothing but a sign of life of who holds the lease: the beat grows, and under the same term. Every
+    /// other change carries the beat that was. How many there are is a matter of time.
+    pub(crate) fn is_beat(&self, request: &Exchange) -> bool {
+        let Some(ledger) = ledger(request) else { return false };
+        let number = |name: &str| ledger["lease"][name].as_u64().unwrap_or_default();
+        let seen = (number("term"), number("beat"));
+        let before = std::mem::replace(&mut *self.0.lock().unwrap(), seen);
+        seen.0 == before.0 && seen.1 > before.1
+    }
+}
+
+/// Whether a request ends a move in the ledger.
+pub(crate) fn ends(request: &Exchange) -> bool {
+    ledger(request).is_some_and(|ledger| ledger["execution"].is_null() && !ledger["ended"].is_null())
 }
 
 /// What was done, by the requests that the cloud answered with success.

@@ -167,7 +167,10 @@ impl Observed {
             return Ok((view, open));
         }
         let view = self.view()?;
-        let memo = self.stored_memo(view.served()).map(|stored| &stored.content);
+        let newest = self.memos().map(|memo| memo.epoch).max();
+        let served = self.stored_memo(view.served()).map(|stored| &stored.content);
+        // What was not seen, or was not written last, says nothing of what is open.
+        let memo = served.filter(|memo| Some(memo.epoch) == newest).or_else(|| self.memo());
         let open = memo
             .and_then(|memo| moving(memo, &view))
             .map(|to| format!("a change to {to} was begun, and was never noted down as made or given up"));

@@ -1,9 +1,10 @@
 //! Measures the lag with an item of this store's own, if the deployment asks for it.
 //!
 //! In each region that takes writes the item `mantissa-canary.<region>` gets the time of its writing; the other regions
-//! are asked until they have it, for up to [`PATIENCE`], or a quarter of a call's deadline. What is not seen in that time is as old as the newest canary
-//! that is there. Both times are of this machine's clock, so clocks of different machines do not matter unless the
-//! newest canary was written by another machine.
+//! are asked until they have it, for up to [`PATIENCE`], or for a sixth of a call's deadline if that is less. What is not
+//! seen in that time is as old as the newest canary that is there; of a region that does not even answer in that time
+//! nothing is known. Both times are of this machine's clock, so clocks of different machines do not matter unless the newest
+//! canary was written by another machine.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use mantissa_mr_core::clock::{Clock, SystemClock};
 use mantissa_mr_core::error::Result;
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{Key, Lag};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::item::Attributes;
 use super::{GlobalTable, Replicas};
@@ -76,11 +77,18 @@ impl GlobalTable {
     async fn sightings<'a>(&self, source: &Region, readers: &'a [Region]) -> Sightings<'a> {
         let begin = Instant::now();
         let at = SystemClock.wall();
-        let written = if readers.contains(source) { self.release(source, at).await.is_ok() } else { false };
+        let patience = self.patience();
+        let written = readers.contains(source)
+            && matches!(timeout(patience, self.release(source, at)).await, Ok(Ok(())));
         let looks = readers.iter().filter(|reader| *reader != source).map(|reader| async move {
             (reader, self.look(source, reader, written.then_some(at), begin).await)
         });
         join_all(looks).await
+    }
+
+    /// How long is waited for a canary, and for the answer to one question.
+    fn patience(&self) -> Duration {
+        PATIENCE.min(self.budget / 3)
     }
 
     /// Looks until the canary is there, or for as long as one waits.
@@ -91,9 +99,11 @@ impl GlobalTable {
         wanted: Option<Timestamp>,
         begin: Instant,
     ) -> Result<Sighting, String> {
-        let patience = PATIENCE.min(self.budget / 2);
+        let patience = self.patience();
         loop {
-            let found = self.newest(source, reader).await.map_err(|error| error.to_string())?;
+            let found = timeout(patience, self.newest(source, reader)).await;
+            let found = found.map_err(|_| format!("{reader} did not answer within {patience:?}"))?;
+            let found = found.map_err(|error| error.to_string())?;
             let arrived =
                 wanted.is_some_and(|wanted| found.is_some_and(|found| millis(found) >= millis(wanted)));
             if let (Some(watermark), true) = (found, arrived) {

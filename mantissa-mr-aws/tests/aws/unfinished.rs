@@ -61,6 +61,17 @@ async fn a_planned_shift_that_may_land_yet_is_unfinished_where_it_began() {
     assert_eq!(setup.router.routing().await.unwrap().unfinished, None);
 }
 
+/// Protects the next failover where the region that is served hides its memo: what is open is known from the other one.
+#[tokio::test]
+async fn a_broken_off_shift_is_seen_though_the_memo_of_the_served_region_is_not() {
+    let emulator = or_skip!(Emulator::shared());
+    let (setup, _) = broken_off(emulator, Action::DropBefore).await;
+    let rule = setup.world.proxy.when(Match::any().service("s3").region(EAST), Action::Reset);
+    let routing = setup.router.routing().await.unwrap();
+    assert!(routing.unfinished.is_some_and(|why| why.contains(WEST)));
+    setup.world.proxy.remove(rule);
+}
+
 /// Protects static stability: the region is lost in the middle of a planned shift, and with it whoever could say whether
 /// that was made. The unplanned one is made, seen to be made, and waited for.
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
             found.push(Violation { rule: RULE, at: stored.at, what });
         }
         let Some(bound) = bound(&plan["predicted"]["loss"]) else { continue };
-        // The bound is for a seal as soon as predicted.
+        // The bound is for what was there when the plan was made: until the seal, writes go on being lost.
         let bound = if bound.is_zero() { bound } else { bound + late(history, records, stored, plan) };
         let admitted =
             lost(history, group, stored.at).filter(|(at, _)| *at <= until(records, stored, execution));

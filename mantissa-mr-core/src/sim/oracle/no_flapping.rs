@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Violation;
-use super::view::{Records, StoredLedger, is_controller, wrong_clocks};
+use super::view::{Records, StoredLedger, StoredSlot, is_controller, wrong_clocks};
 use crate::sim::clock::TrueTime;
 use crate::sim::history::History;
 
@@ -14,6 +14,15 @@ const RULE: u8 = 7;
 
 /// What was given up is not begun again sooner than this.
 const BREATHER: Duration = Duration::from_secs(5);
+
+/// When the journal first said that an execution is over.
+fn journaled(records: &Records, id: &str) -> Option<TrueTime> {
+    let says = |slot: &&StoredSlot| {
+        let records = slot.slot["records"].as_array().map(Vec::as_slice).unwrap_or_default();
+        records.iter().any(|record| record["event"]["ended"]["execution"] == id)
+    };
+    records.slots.iter().find(says).map(|slot| slot.at)
+}
 
 /// Checks a run.
 pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
@@ -36,9 +45,9 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
         let since = ended.and_then(|ended| {
             let of = |stored: &&&StoredLedger| stored.ledger.ended.as_ref().is_some_and(|e| e.id == ended.id);
             let recorded = groups.get(group)?.iter().find(of)?;
-            // The move was over when its last step was done, which may not have reached the ledger at once.
-            let over = Duration::try_from(recorded.at.wall().duration_since(ended.at)).unwrap_or_default();
-            Some(stored.at.since(recorded.at) + over)
+            // The journal has the end first; it may not have reached the ledger at once.
+            let over = journaled(records, &ended.id).unwrap_or(recorded.at).min(recorded.at);
+            Some(stored.at.since(over))
         });
         let cool_down = match ended {
             Some(ended) if !ended.acknowledged => policy.timing.cool_down.saturating_sub(tolerance),

@@ -65,7 +65,6 @@ pub(super) struct ProposalView {
 pub(super) struct EndedView {
     pub(super) id: String,
     pub(super) outcome: String,
-    pub(super) at: Timestamp,
     pub(super) acknowledged: bool,
 }
 
