@@ -107,6 +107,8 @@ struct StepRun {
     attempt: u32,
     /// This process was told that the step's call was accepted.
     accepted: bool,
+    /// It called itself the writer before anybody had promoted it in this execution.
+    claimed: bool,
     /// It may act on what it sees; after an attempt it first waits a while, however good the call's answer was: what the
     /// cloud shows may lag behind what it accepted.
     rested: bool,
@@ -246,6 +248,7 @@ impl Execution {
                     status: Status::Pending,
                     attempt: 0,
                     accepted: false,
+                    claimed: false,
                     rested: true,
                     since: None,
                     delays,
@@ -570,7 +573,10 @@ impl Execution {
             self.open.settled(id, run.attempt);
         }
         run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
-        let (action, accepted) = (run.step.action.clone(), run.accepted);
+        // Once a call went out, what is seen is its doing, though its answer may be lost; unless it was seen before.
+        let accepted = run.accepted || (run.attempt > 0 && !run.claimed);
+        let action = run.step.action.clone();
+        run.claimed |= !accepted && action::claims(&action, &reply);
         let mut wants = Vec::new();
         match self.judge(&action, reply, acting, accepted) {
             Judgement::Good(how) => self.done(id, how, &mut wants),

@@ -300,6 +300,9 @@ pub enum LedgerRefusal {
         /// Its state.
         state: String,
     },
+    /// No region would be left to serve.
+    #[error("no region but {0} serves: give the move up, or bring another region back first")]
+    LastToServe(Region),
     /// The region is not one of the group's.
     #[error("region {0} is not in the ledger")]
     UnknownRegion(Region),
@@ -464,7 +467,8 @@ impl Ledger {
     /// Ends the right of these regions to serve: their gates shut by themselves within the trust.
     ///
     /// # Errors
-    /// [`LedgerRefusal::WrongAdmission`] if one is sealed by another execution.
+    /// [`LedgerRefusal::WrongAdmission`] if one is sealed by another execution; active-active,
+    /// [`LedgerRefusal::LastToServe`] if no region would be left to serve.
     pub fn seal(&self, term: Term, id: &ExecutionId, regions: &[Region]) -> Result<Self, LedgerRefusal> {
         self.running(term, id)?;
         let mut next = self.clone();
@@ -477,7 +481,12 @@ impl Ledger {
                 state => return Err(wrong(region, state)),
             }
         }
-        Ok(next)
+        // Active-active nothing is opened later on: who would be left must serve now.
+        let last = self.strategy == Strategy::ActiveActive && next.active().next().is_none();
+        match regions.first().filter(|_| last && next != *self) {
+            Some(region) => Err(LedgerRefusal::LastToServe(region.clone())),
+            None => Ok(next),
+        }
     }
 
     /// Admits a region under a new epoch; what this execution sealed stands by from now on. The caller must have waited

@@ -504,7 +504,9 @@ impl Controller {
     /// Ends the execution in the ledger once all of its records are durable: a journal whose execution is over says so.
     fn end_in_ledger(&mut self) {
         let queued = self.view.has(|purpose| matches!(purpose, Purpose::End(_)));
-        if let (Some(ended), true, false) = (self.pending.ended.clone(), self.journal.is_idle(), queued) {
+        if let (Some(ended), true, false) = (&mut self.pending.ended, self.journal.is_idle(), queued) {
+            ended.at = self.now.wall;
+            let ended = ended.clone();
             self.change_ledger(Purpose::End(ended));
         }
     }

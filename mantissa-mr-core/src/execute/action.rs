@@ -156,6 +156,12 @@ impl Execution {
     }
 }
 
+/// Whether the region that is to be promoted is the writer already, by its own word.
+pub(super) fn claims(action: &Action, reply: &Reply) -> bool {
+    let (Action::Promote { region, .. }, Reply::Status(Ok(status))) = (action, reply) else { return false };
+    status.replicas.get(region).is_some_and(|replica| replica.role == Role::Writer)
+}
+
 /// What follows from an answer.
 pub(super) enum Judgement {
     /// The step is done.

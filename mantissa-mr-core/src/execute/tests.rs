@@ -241,6 +241,18 @@ fn what_is_overdue_when_the_move_is_given_up_does_not_hold_the_giving_up() {
 }
 
 #[test]
+fn a_promotion_that_outlasts_its_call_is_seen_to_be_done() {
+    let mut bench = Bench::new();
+    bench.status.replicas.get_mut(&region("a")).unwrap().role = Role::Unreachable;
+    let promotes = |want: &Want| matches!(want, Want::Call { call: Call::Promote { .. }, .. });
+    let Want::Call { step, .. } = bench.run_until(promotes) else { panic!() };
+    let late = Error::new(crate::error::ErrorKind::Timeout, "promote", "no answer in time");
+    bench.execution.replied(bench.now, &step, Reply::Promote(Err(late)));
+    bench.status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+    bench.run_until(|want| matches!(want, Want::Journal { event: Event::Done { step, .. }, .. } if step.as_str().starts_with("promote")));
+}
+
+#[test]
 fn a_target_that_calls_itself_the_writer_is_promoted_while_nobody_hears_the_others() {
     let mut bench = Bench::new();
     bench.status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;

@@ -125,6 +125,20 @@ fn what_supersedes_takes_the_seal_over() {
 }
 
 #[test]
+fn active_active_the_last_region_that_serves_is_not_sealed() {
+    let one = execution("one");
+    let two_left =
+        under_way(Strategy::ActiveActive).seal(Term(1), &one, &[region("a"), region("b")]).unwrap();
+    let refusal = two_left.seal(Term(1), &one, &[region("c")]).unwrap_err();
+    assert_eq!(refusal, LedgerRefusal::LastToServe(region("c")));
+    assert_eq!(
+        two_left.seal(Term(1), &one, &[region("a")]),
+        Ok(two_left.clone()),
+        "once more changes nothing"
+    );
+}
+
+#[test]
 fn active_active_what_the_superseded_execution_sealed_leaves_too() {
     let (one, two) = (execution("one"), execution("two"));
     let sealed = under_way(Strategy::ActiveActive).seal(Term(1), &one, &[region("a")]).unwrap();
@@ -143,7 +157,8 @@ fn active_active_the_last_region_that_serves_does_not_leave() {
         ledger = ledger.seal(Term(1), &one, &[region(name)]).unwrap();
         ledger = ledger.leave(Term(1), &one, &region(name)).unwrap();
     }
-    ledger = ledger.seal(Term(1), &one, &[region("a")]).unwrap();
+    // Were it sealed all the same:
+    ledger.admissions.get_mut(&region("a")).unwrap().state = AdmissionState::Sealed { by: one.clone() };
     assert!(ledger.leave(Term(1), &one, &region("a")).is_err());
 }
 
