@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- 0 1000
-//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--broken NAME]
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--broken NAME] [--drawn]
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --broken [NAME] [FIRST COUNT] [--drawn]
 //! ```
 //!
 //! The first form runs a range (first seed, how many) and prints what broke, with the command that shows it; its exit
 //! code is 1 if anything did. The second tells the story of one seed. The third breaks the library on purpose, in one way
-//! or in each in turn, and prints at which seed the rule's oracle caught it; its exit code is 1 if one got away. Variants that chance rarely
-//! gives an occasion are hunted in worlds made for them, unless `--drawn` says otherwise.
+//! or in each in turn, and prints at which seed the rule's oracle caught it; its exit code is 1 if one got away. Variants
+//! that chance rarely gives an occasion are hunted in worlds made for them, unless `--drawn` says otherwise.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@
 use mantissa_mr_core::sim::broken::{Hunt, World, hunt};
 use mantissa_mr_core::sim::{Broken, oracle};
 
-/// So many seeds are tried for each variant. Most need one or two, and none more than a fifth of this.
+/// So many seeds are tried for each variant. Most need one or two.
 const MOST: u64 = 60;
 
 fn bites(rule: u8) {

@@ -186,7 +186,7 @@ impl Running {
     pub fn interrupt(&self) {
         let mut child = self.process.lock();
         if child.try_wait().is_ok_and(|status| status.is_none()) {
-            let _ = kill_process(Pid::from_child(&child), Signal::INT);
+            kill_process(Pid::from_child(&child), Signal::INT).expect("a child can be interrupted");
         }
     }
 

@@ -100,11 +100,11 @@ impl World {
 
     /// A world after `init`.
     pub(crate) fn new(emulator: &Emulator, shape: Shape) -> Self {
-        // It is what takes the emulator the most work: all at once, they would wait for each other beyond any deadline.
+        // Setting a world up is the most work for the emulator: all at once, they would wait for each other beyond any deadline.
         static TURNS: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let turn = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.len()];
-        let _one_at_a_time = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let world = Self::empty(emulator, shape);
         world.insist("init");
         world

@@ -144,7 +144,8 @@ impl Person {
         simulation.spawn(cast.petition(group, order, self.clock));
     }
 
-    /// Looks for what waits for a person: has it resumed, given up, the step left out, or superseded, in turns. Says whether anything is under way.
+    /// Looks for what waits for a person: has it resumed, given up, its step left out, or the move superseded, in turns.
+    /// Says whether anything is under way.
     pub fn look_after(&mut self, simulation: &mut Simulation, cast: &Cast) -> bool {
         let at = simulation.now();
         let groups: Vec<GroupName> =

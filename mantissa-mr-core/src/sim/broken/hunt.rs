@@ -22,10 +22,10 @@ pub struct Bite {
 
 impl fmt::Display for Bite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { broken, seed, violation, .. } = self;
+        let Self { broken, seed, chosen, violation } = self;
         write!(f, "{broken} is caught at seed {seed}: {violation}\n  REPRODUCE WITH: ")?;
         write!(f, "cargo run --release -p mantissa-mr-core --features sim --example seeds -- ")?;
-        write!(f, "--broken {broken} {seed} 1")
+        write!(f, "--broken {broken} {seed} 1{}", if *chosen { "" } else { " --drawn" })
     }
 }
 
