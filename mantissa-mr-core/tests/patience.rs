@@ -142,3 +142,13 @@ fn a_journal_that_refuses_is_left_alone_for_a_while() {
     let count = of("journal", &asked);
     assert!((3..400).contains(&count), "{count} calls in a minute");
 }
+
+#[test]
+fn a_ledger_that_is_not_there_or_is_none_is_looked_for_now_and_then() {
+    for held in [None, Some((1, b"no ledger".to_vec()))] {
+        let mut world = World::new(|_| false);
+        world.ledger = held;
+        let count = of("ledger", &world.minute());
+        assert!((10..200).contains(&count), "{count} questions in a minute");
+    }
+}
