@@ -111,6 +111,31 @@ pub struct RecentMoves {
     pub moves: Vec<(Timestamp, GroupName)>,
 }
 
+impl RecentMoves {
+    /// The moves within a window up to now.
+    pub(crate) fn lately(
+        &self,
+        now: Timestamp,
+        window: Duration,
+    ) -> impl Iterator<Item = &(Timestamp, GroupName)> {
+        self.moves.iter().filter(move |(at, _)| {
+            // What a clock that runs ahead has noted is recent.
+            Duration::try_from(now.duration_since(*at)).map_or(true, |age| age < window)
+        })
+    }
+
+    /// How many of them count for a group: where it supersedes a move of its own, it is on its way already.
+    pub(crate) fn count(
+        &self,
+        now: Timestamp,
+        window: Duration,
+        group: &GroupName,
+        supersedes: bool,
+    ) -> usize {
+        self.lately(now, window).filter(|(_, of)| !(supersedes && of == group)).count()
+    }
+}
+
 /// Everything that a decision rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {

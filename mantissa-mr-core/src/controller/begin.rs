@@ -2,7 +2,6 @@
 //! it rests on is fresh.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::lease::Purpose;
 use super::{Controller, Ending, Happening, Tag};
@@ -11,7 +10,7 @@ use crate::cell::{Expected, StoreOutcome};
 use crate::clock::Moment;
 use crate::facts::RecentMoves;
 use crate::ledger::Running;
-use crate::name::{ExecutionId, GroupName};
+use crate::name::ExecutionId;
 use crate::plan::{Move, Plan, PlanHash};
 
 /// A plan that is being begun.
@@ -85,18 +84,14 @@ impl Controller {
             self.pending.begin = None;
             return;
         };
-        let window = self.deployment().spec().policy.velocity.window;
-        let lately = |at: &jiff::Timestamp| {
-            Duration::try_from(self.now.wall.duration_since(*at)).map_or(true, |age| age < window)
-        };
-        let mut moves: Vec<_> = recent.moves.iter().filter(|(at, _)| lately(at)).cloned().collect();
+        let (now, velocity) = (self.now.wall, self.deployment().spec().policy.velocity);
         // What the guard saw may be older than what the register says now.
         let instead = self.pending.begin.as_ref().is_some_and(|begin| begin.plan.supersedes.is_some());
-        let counts = |(_, group): &&(_, GroupName)| !(instead && *group == self.settings.group);
-        let most = self.deployment().spec().policy.velocity.moves;
-        if moves.iter().filter(counts).count() >= usize::try_from(most).unwrap_or(usize::MAX) {
-            return self.drop_begin();
+        let moved = recent.count(now, velocity.window, &self.settings.group, instead);
+        if moved >= usize::try_from(velocity.moves).unwrap_or(usize::MAX) {
+            return self.drop_begin("others moved meanwhile");
         }
+        let mut moves: Vec<_> = recent.lately(now, velocity.window).cloned().collect();
         moves.push((self.now.wall, self.settings.group.clone()));
         // Plain data: serialising it cannot fail.
         let value = serde_json::to_vec(&RecentMoves { moves }).unwrap_or_default();
@@ -128,7 +123,7 @@ impl Controller {
 
     pub(super) fn begin_in_ledger(&mut self, plan: &Arc<Plan>) {
         if self.begins_too_late() {
-            return self.drop_begin();
+            return self.drop_begin("it took too long");
         }
         let waits = plan.supersedes.is_some() && !self.may_supersede();
         if let Some(begin) = &mut self.pending.begin {
@@ -168,10 +163,10 @@ impl Controller {
         self.pending.begin.as_ref().is_some_and(|begin| begin.by_itself && now.since(begin.decided) > fresh)
     }
 
-    /// Lets what was decided go; it is decided anew.
-    pub(super) fn drop_begin(&mut self) {
+    /// Lets what was to begin go; who watches decides anew.
+    pub(super) fn drop_begin(&mut self, why: &str) {
         if let Some(begin) = self.pending.begin.take() {
-            let text = format!("the {} was not begun in time, and is decided anew", begin.plan.kind);
+            let text = format!("the {} was not begun: {why}", begin.plan.kind);
             self.tell(Happening::Trouble(text));
         }
     }

@@ -388,13 +388,13 @@ impl Controller {
                 continue;
             }
             if purpose.begins() && self.pending.pause.is_some() {
-                self.drop_begin();
                 let why = self.pending.pause.take().unwrap_or_default();
+                self.drop_begin(&why);
                 self.finish_mandate(Ending::Refused(format!("{why} before anything was begun")));
                 continue;
             }
             if purpose.begins() && self.begins_too_late() {
-                self.drop_begin();
+                self.drop_begin("it took too long");
                 // An earlier attempt may have begun it.
                 self.find_begun(&ledger);
                 continue;
@@ -432,7 +432,7 @@ impl Controller {
             Next::Call(Call::Store { .. }) if purpose.begins() && self.begins_too_late() => {
                 // An attempt may land yet; the next change of the ledger moves the version that it needs, or finds it.
                 self.view.stale = true;
-                self.drop_begin();
+                self.drop_begin("it took too long");
             }
             Next::Call(call) => {
                 self.view.swap = Some((swap, purpose, next));

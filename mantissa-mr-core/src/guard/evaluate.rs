@@ -7,7 +7,7 @@ use crate::check::Fitness;
 use crate::deployment::{Strategy, Writers};
 use crate::facts::Situation;
 use crate::ledger::{AdmissionState, Outcome};
-use crate::name::{ExecutionId, GroupName, Region};
+use crate::name::{ExecutionId, Region};
 use crate::plan::{Action, Move, PredictedLoss, Step};
 use crate::state::Phase;
 use crate::traffic::Urgency;
@@ -266,12 +266,8 @@ fn velocity(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
         return Refuse("how many groups moved lately is not known".into(), None);
     };
     let velocity = situation.deployment.spec().policy.velocity;
-    let lately = |at: &jiff::Timestamp| {
-        Duration::try_from(situation.now.wall.duration_since(*at)).map_or(true, |age| age < velocity.window)
-    };
-    // A group that is on its way already moves once, whatever becomes of the move.
-    let own = |group: &GroupName| draft.supersedes.is_some() && *group == situation.group.name;
-    let moved = recent.moves.iter().filter(|(at, group)| lately(at) && !own(group)).count();
+    let (now, supersedes) = (situation.now.wall, draft.supersedes.is_some());
+    let moved = recent.count(now, velocity.window, &situation.group.name, supersedes);
     let most = usize::try_from(velocity.moves).unwrap_or(usize::MAX);
     if moved >= most {
         return Refuse(format!("{moved} groups moved in the last {:?}, {most} may", velocity.window), None);
