@@ -30,6 +30,7 @@ mod begin;
 mod carry;
 mod journal;
 mod lease;
+mod misrouted;
 mod orders;
 mod turn;
 mod watch;
@@ -196,6 +197,8 @@ pub struct Controller {
     refused: Option<String>,
     /// When one did so last.
     refused_at: Option<Moment>,
+    /// Routers that send clients where nobody serves.
+    misrouted: BTreeMap<ResourceName, misrouted::Seen>,
     ending: Option<Ending>,
     handed_back: bool,
     /// The journal contradicts itself, or the ledger must not be changed: this actor does nothing more.
@@ -245,6 +248,7 @@ impl Controller {
             next_decision: Moment::START,
             refused: None,
             refused_at: None,
+            misrouted: BTreeMap::new(),
             ending: None,
             handed_back: false,
             halted: false,
@@ -468,7 +472,10 @@ impl Controller {
             Tag::BallotLoad(vantage) => self.ballot_loaded(&vantage, reply),
             Tag::BallotStore => self.ballot_stored(reply),
             Tag::Status(store) => self.status_answered(&store, reply),
-            Tag::Routing(router) => self.routing_answered(&router, reply),
+            Tag::Routing(router) => {
+                self.routing_answered(&router, reply);
+                self.judge_routing(&router);
+            }
             Tag::Capacity(scaler, region) => self.capacity_answered(&scaler, &region, reply),
             Tag::RecentLoad => self.recent_loaded(reply),
             Tag::RecentStore => self.recent_stored(reply),

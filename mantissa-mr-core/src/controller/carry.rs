@@ -476,6 +476,10 @@ impl Controller {
                     self.notify(Severity::Critical, format!("the move waits for a person: {why}"));
                     self.finish_mandate(Ending::Paused { why, overdue });
                 }
+                Want::Warn { text } => {
+                    self.tell(Happening::Trouble(text.clone()));
+                    self.notify(Severity::Warning, text);
+                }
                 Want::Complete { aborted } => self.complete(aborted),
             }
         }

@@ -484,7 +484,8 @@ impl Controller {
     fn applied(&mut self, purpose: Purpose, version: CellVersion, next: Ledger) {
         let term = next.lease.term;
         let now = self.moment();
-        if let LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } = &mut self.role {
+        if let LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } = &mut self.role
+        {
             *last_beat = now;
         }
         self.view.found(version, next.clone());

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Moment;
 use crate::deployment::Strategy;
+use crate::error::ErrorKind;
 use crate::fixture::{Fixture, region, resource};
 use crate::guard::Initiator;
 use crate::notify::HookAnswer;
@@ -136,7 +137,14 @@ fn what_the_ledger_does_not_let_end_waits_for_a_person_and_is_tried_again() {
     assert!(wants.iter().any(|want| matches!(want, Want::Pause { overdue: false, .. })), "{wants:?}");
     assert_eq!(bench.execution.advance(bench.now), []);
     bench.execution.resume("a person");
-    assert_eq!(bench.execution.advance(bench.now), [Want::Complete { aborted: false }]);
+    // What cannot be seen of the routing is no reason to keep a move from its end.
+    let wants = bench.execution.advance(bench.now);
+    let [Want::Call { step, call: Call::Routing { .. }, .. }, Want::WakeAt(_)] = &wants[..] else {
+        panic!("it looks at the routing before it ends: {wants:?}");
+    };
+    let silence = Error::new(ErrorKind::Unavailable, "read the routing", "no answer");
+    let wants = bench.execution.replied(bench.now, step, Reply::Routing(Err(silence)));
+    assert_eq!(wants, [Want::Complete { aborted: false }]);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use mantissa_mr_core::sim::{Fault, Wish, oracle};
 
 use super::answer::Answer;
 use super::on_site;
-use super::situation::{Site, request};
+use super::setting::request;
+use super::situation::Site;
 use super::stage::{group, store};
 
 /// Nothing is stuck: no oracle finds anything, and a planned move goes through.

@@ -16,7 +16,8 @@ use mantissa_mr_core::sim::{Fault, ProcessId, SimClock, Wish};
 
 use super::answer::Answer;
 use super::on_site;
-use super::situation::{Site, request};
+use super::setting::request;
+use super::situation::Site;
 use super::stage::group;
 
 macro_rules! commands {

@@ -15,6 +15,7 @@ mod afterwards;
 mod answer;
 mod command;
 mod on_site;
+mod setting;
 mod situation;
 #[path = "../turn/stage.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]

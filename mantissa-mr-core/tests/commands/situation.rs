@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mantissa_mr_core::call::{Call, Reply};
+use mantissa_mr_core::cell::Expected;
 use mantissa_mr_core::controller::{Happening, Mandate};
-use mantissa_mr_core::deployment::{Automatic, DeploymentSpec, Strategy, TierChoice};
-use mantissa_mr_core::ledger::OrderKind;
-use mantissa_mr_core::name::{Region, ResourceName};
-use mantissa_mr_core::plan::{Move, MoveRequest, Plan};
-use mantissa_mr_core::sim::{self, Fault, ProcessId, Settings, SimClock, Spread, Traffic, Wish};
+use mantissa_mr_core::deployment::{Automatic, DeploymentSpec, Strategy};
+use mantissa_mr_core::ledger::{GroupCells, OrderKind};
+use mantissa_mr_core::name::ResourceName;
+use mantissa_mr_core::plan::{Move, Plan};
+use mantissa_mr_core::sim::{Fault, Place, ProcessId, Settings, SimClock, Spread, Traffic, Wish};
 use mantissa_mr_core::state::State;
 
 use super::on_site;
+use super::setting::{quick, request};
 use super::stage::{Turn, group, region, store};
 
 macro_rules! situations {
@@ -56,6 +59,7 @@ situations! {
     Racing Steady "another person's switchover is about to begin";
     Orphaned Moving "a switchover has begun, and nobody is there to carry it out";
     Superseded Committed "a failover has just taken the place of a switchover";
+    Unreadable Steady "a switchover has begun, and its plan cannot be read";
     Opened Committed "a switchover has opened, and cannot change the routing";
     Aborting Aborting "a switchover is being given up";
     Paused Paused "a switchover is paused";
@@ -72,38 +76,6 @@ situations! {
 pub(crate) struct Site {
     pub(crate) turn: Turn,
     pub(crate) old: Plan,
-}
-
-/// Everything goes faster than by default, so that a thousand moves can be made.
-fn quick(spec: &mut DeploymentSpec) {
-    let seconds = Duration::from_secs;
-    let policy = &mut spec.policy;
-    (policy.gate.trust, policy.gate.write_deadline) = (seconds(6), seconds(2));
-    (policy.detection.interval, policy.detection.probe_deadline) = (seconds(4), seconds(3));
-    (policy.detection.failures, policy.detection.recoveries) = (2, 2);
-    (policy.timing.lease, policy.timing.beat, policy.timing.observe) = (seconds(6), seconds(2), seconds(5));
-    (policy.timing.call_deadline, policy.timing.fence_deadline) = (seconds(5), seconds(5));
-    for group in &mut spec.groups {
-        let mut tier = group.tier.tier();
-        tier.hold = seconds(8);
-        group.tier = TierChoice::Custom(tier);
-    }
-    sim::set(spec, "instances", "start", "3s");
-    sim::set(spec, "dns", "ttl", "4s");
-    sim::set(spec, "dns", "propagation", "1s");
-}
-
-/// What is planned in the calm.
-pub(crate) fn request(kind: Move, turn: &Turn) -> MoveRequest {
-    let east = || Some(Region::new("east").unwrap());
-    let active = turn.cast.deployment.spec().strategy == Strategy::ActiveActive;
-    let (from, to) = match kind {
-        Move::Evacuate => (east(), None),
-        Move::Rejoin => (None, east()),
-        Move::Switchover | Move::Failover if active => (east(), Some(region("west"))),
-        _ => (None, None),
-    };
-    MoveRequest { kind, from, to, drill: false, waivers: Vec::new(), why: "a person wants it".into() }
 }
 
 impl Situation {
@@ -213,6 +185,23 @@ impl Site {
         self.turn.pass(2);
     }
 
+    /// Something else than the library has written into the plan's cell, before a controller takes the move over.
+    fn unreadable(&mut self) {
+        self.turn.order(Move::Switchover, "west", false);
+        let hash = self.turn.ledger().execution.unwrap().plan;
+        let cell = GroupCells::new(&self.turn.cast.deployment.spec().name, &group()).plan(&hash);
+        let (now, load) = (self.turn.simulation.now(), Call::Load { cell: cell.clone() });
+        let world = self.turn.simulation.world_mut();
+        let Reply::Load(Ok(Some(found))) = world.perform(now, &Place::Operator, &load) else {
+            panic!("there is no plan");
+        };
+        let (expected, value) = (Expected::Version(found.version), b"no plan".to_vec());
+        world.perform(now, &Place::Operator, &Call::Store { cell, expected, value });
+        let waits = |turn: &Turn| turn.ledger().execution.is_some_and(|running| running.paused.is_some());
+        self.turn.until("somebody has tried to read it", waits);
+        self.turn.pass(2);
+    }
+
     fn opened(&mut self) {
         self.turn.fault(routing(false));
         self.switchover();
@@ -271,6 +260,7 @@ impl Site {
                 self.held(situation);
             }
             Situation::Sealed => self.sealed(),
+            Situation::Unreadable => self.unreadable(),
             Situation::SealedLedgerGone => {
                 self.sealed();
                 self.loses_the_ledger();

@@ -7,7 +7,7 @@ use mantissa_mr_core::cell::Expected;
 use mantissa_mr_core::controller::{Ending, Mandate};
 use mantissa_mr_core::deployment::Automatic;
 use mantissa_mr_core::error::ErrorKind;
-use mantissa_mr_core::ledger::{GroupCells, Outcome};
+use mantissa_mr_core::ledger::{GroupCells, OrderKind, Outcome};
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::plan::Move;
 use mantissa_mr_core::sim::{Place, Wish};
@@ -51,6 +51,11 @@ fn has_a_way_out(mut scene: Scene) {
     let running = scene.turn.ledger().execution.unwrap();
     assert!(running.paused.is_some_and(|why| why.contains("its plan cannot be read")));
     assert_eq!(scene.turn.told("read a plan"), 1, "people are told, once");
+
+    // An order that met nothing would be kept, and meet the move that takes its place.
+    scene.ask(OrderKind::Abort);
+    scene.turn.pass(20);
+    assert_eq!(scene.said("only another move can take its place"), 1);
 
     let finish = Mandate::Finish { by: "a person".into() };
     let (_, remote) = tap::spawn(&mut scene.turn.simulation, &scene.turn.cast, None, &finish);
