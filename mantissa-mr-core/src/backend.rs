@@ -135,6 +135,10 @@ impl Backend {
                 Ok(store) => store.unfence(&region, epoch).await,
                 Err(error) => Err(error),
             }),
+            Call::Reconcile { store, serving, after } => Reply::Reconcile(match find(&self.stores, &store) {
+                Ok(store) => store.reconcile(&serving, after.as_ref()).await,
+                Err(error) => Err(error),
+            }),
             Call::Routing { router } => Reply::Routing(match find(&self.routers, &router) {
                 Ok(router) => router.routing().await,
                 Err(error) => Err(error),
@@ -204,6 +208,7 @@ pub(crate) fn unanswered(call: &Call, error: Error) -> Reply {
         Call::Promote { .. } => Reply::Promote(Err(error)),
         Call::Fence { .. } => Reply::Fence(Err(error)),
         Call::Unfence { .. } => Reply::Unfence(Err(error)),
+        Call::Reconcile { .. } => Reply::Reconcile(Err(error)),
         Call::Routing { .. } => Reply::Routing(Err(error)),
         Call::Shift { .. } => Reply::Shift(Err(error)),
         Call::Converged { .. } => Reply::Converged(Err(error)),

@@ -30,6 +30,7 @@ mod begin;
 mod carry;
 mod journal;
 mod lease;
+mod reconcile;
 mod turn;
 mod watch;
 
@@ -159,6 +160,7 @@ enum Tag {
     Status(ResourceName),
     Routing(ResourceName),
     Capacity(ResourceName, Region),
+    Reconcile(ResourceName),
     RecentLoad,
     RecentStore,
     Forget,
@@ -182,6 +184,7 @@ pub struct Controller {
     role: LeaseRole,
     journal: JournalWriter,
     watch: Watch,
+    reconciling: reconcile::Reconciling,
     facts: Facts,
     recent: Option<RecentMoves>,
     recent_version: Option<crate::cell::CellVersion>,
@@ -233,6 +236,7 @@ impl Controller {
             role: LeaseRole::default(),
             journal: JournalWriter::default(),
             watch,
+            reconciling: reconcile::Reconciling::default(),
             facts: Facts::default(),
             recent: None,
             recent_version: None,
@@ -449,6 +453,7 @@ impl Controller {
         self.run_lease();
         self.run_execution();
         self.run_decision();
+        self.run_reconcile();
         self.run_journal();
         self.run_swaps();
     }
@@ -469,6 +474,7 @@ impl Controller {
             Tag::Status(store) => self.status_answered(&store, reply),
             Tag::Routing(router) => self.routing_answered(&router, reply),
             Tag::Capacity(scaler, region) => self.capacity_answered(&scaler, &region, reply),
+            Tag::Reconcile(store) => self.reconciled(&store, reply),
             Tag::RecentLoad => self.recent_loaded(reply),
             Tag::RecentStore => self.recent_stored(reply),
             Tag::Forget => {}

@@ -130,6 +130,7 @@ fn spans(policy: &Policy, found: &mut Vec<Problem>) {
         ("policy.timing.lease", timing.lease),
         ("policy.timing.beat", timing.beat),
         ("policy.timing.observe", timing.observe),
+        ("policy.timing.reconcile", timing.reconcile),
         ("policy.timing.call-deadline", timing.call_deadline),
         ("policy.timing.fence-deadline", timing.fence_deadline),
         ("policy.timing.approval", timing.approval),
