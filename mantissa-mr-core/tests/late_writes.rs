@@ -9,7 +9,8 @@ use mantissa_mr_core::store::{Overtaken, Reconciliation};
 
 /// Switchovers in the middle of writes to a few keys, half of which take minutes to arrive.
 fn run(seed: u64) -> History {
-    let (swarm, is_made_for_it) = stage(Broken::NeverReconciles, seed, World::Chosen).expect("a seed's own draw");
+    let (swarm, is_made_for_it) =
+        stage(Broken::NeverReconciles, seed, World::Chosen).expect("a seed's own draw");
     assert!(is_made_for_it, "there is no world made for late writes");
     let (simulation, _) = swarm.run().expect("a seed's own draw");
     simulation.into_history()

@@ -129,7 +129,7 @@ fn capable() -> StoreCapabilities {
 
 /// One that cannot refuse late writes, and finds what they overwrote.
 fn last_writer_wins() -> StoreCapabilities {
-    StoreCapabilities { late_writes: LateWrites::Undone, ..capable() }
+    StoreCapabilities { late_writes: LateWrites::Undone, needs_promotion: false, ..capable() }
 }
 
 impl Fake {
@@ -496,7 +496,11 @@ fn run() -> RunId {
 async fn what_a_store_cannot_do_is_skipped_once_it_has_said_so() {
     let finds = &["what_a_late_write_overwrote_is_put_back", "what_was_written_since_is_left_alone"];
     suite(Fake::new(Mistake::None, capable()), &run()).await.assert_passed_with_skips(finds);
-    let refuses = &["an_older_epoch_is_refused"];
+    let refuses = &[
+        "an_older_epoch_is_refused",
+        "a_planned_promotion_moves_the_writer_and_can_be_repeated",
+        "a_forced_promotion_needs_nothing_of_the_region_that_is_left",
+    ];
     suite(Fake::new(Mistake::None, last_writer_wins()), &run()).await.assert_passed_with_skips(refuses);
     let can = StoreCapabilities {
         replication: Replication::ItemByItem,

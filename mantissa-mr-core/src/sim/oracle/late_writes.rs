@@ -29,7 +29,8 @@ pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
     let mut found = Vec::new();
     for (group, region, overtaken) in last {
         let ledgers = records.ledgers.iter().filter(|stored| stored.ledger.group == group.as_str());
-        let moved = ledgers.filter(|stored| stored.ledger.execution.is_some()).map(|stored| stored.at).last();
+        let moved =
+            ledgers.filter(|stored| stored.ledger.execution.is_some()).map(|stored| stored.at).next_back();
         let rested = history.ended.since(moved.unwrap_or(healed).max(healed));
         if rested < ENOUGH {
             continue;
