@@ -84,6 +84,11 @@ impl World {
                     .ok_or_else(|| missing("converged", router)),
             ),
             Call::Shift { router, shift } => {
+                if let Some(Err(error)) =
+                    shift.weights.0.keys().map(|region| self.number("shift", region)).find(Result::is_err)
+                {
+                    return Reply::Shift(Err(error.on(router)));
+                }
                 let regions = &self.regions;
                 let places = &self.places;
                 let up =
