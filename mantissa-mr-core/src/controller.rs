@@ -200,7 +200,7 @@ pub struct Controller {
     refused_at: Option<Moment>,
     ending: Option<Ending>,
     handed_back: bool,
-    /// The journal contradicts itself: this actor does nothing more.
+    /// The journal contradicts itself, or the ledger must not be changed: this actor does nothing more.
     halted: bool,
     now: Now,
 }

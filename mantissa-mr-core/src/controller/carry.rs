@@ -368,11 +368,11 @@ impl Controller {
             Purpose::Step { execution, step, .. } => {
                 self.step_swapped(&execution, &step, Err(refusal.into()));
             }
-            Purpose::End(ended) => {
+            Purpose::End(_) => {
                 self.pending.ended = None;
                 let why = format!("the ledger does not let it end: {refusal}");
-                let own = self.execution.as_mut().filter(|execution| *execution.id() == ended.id);
-                let wants = own.map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                let wants =
+                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
                 self.fulfil(wants);
             }
             other => {

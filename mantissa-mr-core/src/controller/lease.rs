@@ -24,6 +24,8 @@ pub(super) struct LedgerView {
     rests_until: Moment,
     queue: VecDeque<Purpose>,
     swap: Option<(Swap, Purpose, Ledger)>,
+    /// A begin that was let go may land as long as the ledger is at this version.
+    doubt: Option<CellVersion>,
     /// Since when no question to it was answered.
     silent_since: Option<Moment>,
     /// Whether people were told so.
@@ -38,6 +40,16 @@ impl LedgerView {
     /// Whether somebody else may have changed it since it was read.
     pub(super) fn stale(&self) -> bool {
         self.stale || self.read.is_none()
+    }
+
+    /// Whether a begin that was let go may have landed, or may land yet.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    fn found(&mut self, version: CellVersion, ledger: Ledger) {
+        self.doubt.take_if(|doubt| *doubt != version);
+        self.read = Some((version, ledger));
     }
 
     pub(super) fn has(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
@@ -319,7 +331,7 @@ impl Controller {
                 self.role = LeaseRole::Following { seen: lease, since: self.moment() };
             }
         }
-        self.view.read = Some((version, ledger.clone()));
+        self.view.found(version, ledger.clone());
         // An own take-over whose answer was lost, and on whose record somebody has written since: it holds.
         if mine && self.role.holding().is_none() && !self.handed_back && !self.halted {
             self.role = LeaseRole::Recovering { term: ledger.lease.term };
@@ -431,6 +443,7 @@ impl Controller {
         match swap.step(reply) {
             Next::Call(Call::Store { .. }) if purpose.begins() && self.begins_too_late() => {
                 // An attempt may land yet; the next change of the ledger moves the version that it needs, or finds it.
+                self.view.doubt = self.view.read.as_ref().map(|(version, _)| version.clone());
                 self.view.stale = true;
                 self.drop_begin("it took too long");
             }
@@ -458,7 +471,11 @@ impl Controller {
                         self.view.queue.push_front(purpose);
                     }
                 } else {
+                    // The lease cannot be handed back either: it runs out.
+                    let why = error.to_string();
                     self.give_up_mandate(error);
+                    self.halted = true;
+                    self.step_down(why);
                 }
             }
         }
@@ -470,7 +487,7 @@ impl Controller {
         if let LeaseRole::Leading { last_beat, .. } = &mut self.role {
             *last_beat = now;
         }
-        self.view.read = Some((version, next.clone()));
+        self.view.found(version, next.clone());
         self.view.stale = false;
         match purpose {
             Purpose::Acquire(_) => {

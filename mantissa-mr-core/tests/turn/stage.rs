@@ -49,13 +49,25 @@ pub(crate) struct Turn {
 
 impl Turn {
     pub(crate) fn new(seed: u64, strategy: Strategy, tweak: impl Fn(&mut DeploymentSpec)) -> Self {
+        Self::with(seed, strategy, tweak, |simulation, cast| {
+            simulation.spawn_all(cast, SimClock::exact);
+        })
+    }
+
+    /// A world with these processes, a minute later.
+    pub(crate) fn with(
+        seed: u64,
+        strategy: Strategy,
+        tweak: impl Fn(&mut DeploymentSpec),
+        spawn: impl FnOnce(&mut Simulation, &Cast),
+    ) -> Self {
         let mut spec = sim::spec(if strategy == Strategy::ActivePassive { 2 } else { 3 }, strategy).unwrap();
         tweak(&mut spec);
         let deployment = Deployment::new(spec).unwrap();
         let mut simulation = Simulation::new(&deployment, seed, Settings::CALM).unwrap();
         simulation.init_ledgers();
         let cast = Cast::new(&simulation);
-        simulation.spawn_all(&cast, SimClock::exact);
+        spawn(&mut simulation, &cast);
         simulation.run_until(TrueTime::from_secs(60));
         Self { simulation, cast, person: Person::new(SimClock::exact()) }
     }
