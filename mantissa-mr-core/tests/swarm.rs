@@ -73,6 +73,7 @@ fn the_seeds_that_found_something() {
         3_006_914, // as 301,419, with every other region out of reach
         5_005_987, // the last region that served was sealed
         6_010_319, // a write that came six minutes late overwrote one of the next epoch, and nobody saw it
+        9_121_589, // a region that had not been told of its successor said that it lacked nothing
         8_016_069, // a move whose opening only the ledger knew of was given up after it
     ]);
 }
