@@ -30,6 +30,7 @@ mod begin;
 mod carry;
 mod journal;
 mod lease;
+mod orders;
 mod reconcile;
 mod turn;
 mod watch;

@@ -67,9 +67,10 @@ pub(super) enum LeaseRole {
         seen: Lease,
         since: Moment,
     },
-    /// It has the lease and reads the journal.
+    /// It has the lease and reads the journal, which may take longer than the lease lasts.
     Recovering {
         term: Term,
+        last_beat: Moment,
     },
     Leading {
         term: Term,
@@ -87,7 +88,7 @@ impl LeaseRole {
 
     pub(super) fn holding(&self) -> Option<Term> {
         match self {
-            Self::Leading { term, .. } | Self::Recovering { term } => Some(*term),
+            Self::Leading { term, .. } | Self::Recovering { term, .. } => Some(*term),
             _ => None,
         }
     }
@@ -182,7 +183,7 @@ impl Controller {
             }
         }
         match &self.role {
-            LeaseRole::Leading { last_beat, .. } => {
+            LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } => {
                 let due = *last_beat + timing.beat;
                 if now >= due && !self.view.has(|_| true) {
                     self.change_ledger(Purpose::Beat);
@@ -194,7 +195,6 @@ impl Controller {
                 let at = self.view.next_read;
                 self.wake_at(at.max(now + timing.beat / 4));
             }
-            LeaseRole::Recovering { .. } => {}
             LeaseRole::Unsure => self.wake_at(self.view.next_read),
         }
     }
@@ -319,7 +319,7 @@ impl Controller {
         let lease = ledger.lease.clone();
         let mine = lease.holder.as_ref() == Some(&self.settings.actor);
         match &self.role {
-            LeaseRole::Leading { term, .. } | LeaseRole::Recovering { term } => {
+            LeaseRole::Leading { term, .. } | LeaseRole::Recovering { term, .. } => {
                 if !mine || lease.term != *term {
                     let holder = lease.holder.as_ref().map_or("nobody".to_owned(), ToString::to_string);
                     self.step_down(format!("{holder} acts for the group now, at term {}", lease.term));
@@ -334,7 +334,7 @@ impl Controller {
         self.view.found(version, ledger.clone());
         // An own take-over whose answer was lost, and on whose record somebody has written since: it holds.
         if mine && self.role.holding().is_none() && !self.handed_back && !self.halted {
-            self.role = LeaseRole::Recovering { term: ledger.lease.term };
+            self.role = LeaseRole::Recovering { term: ledger.lease.term, last_beat: self.moment() };
             self.tell(Happening::TookLease(ledger.lease.term));
             self.recover(&ledger);
         }
@@ -484,14 +484,14 @@ impl Controller {
     fn applied(&mut self, purpose: Purpose, version: CellVersion, next: Ledger) {
         let term = next.lease.term;
         let now = self.moment();
-        if let LeaseRole::Leading { last_beat, .. } = &mut self.role {
+        if let LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } = &mut self.role {
             *last_beat = now;
         }
         self.view.found(version, next.clone());
         self.view.stale = false;
         match purpose {
             Purpose::Acquire(_) => {
-                self.role = LeaseRole::Recovering { term };
+                self.role = LeaseRole::Recovering { term, last_beat: now };
                 self.tell(Happening::TookLease(term));
                 self.recover(&next);
             }
@@ -509,7 +509,7 @@ impl Controller {
 
     /// The journal was read and this actor's take-over is in it: from now on it acts.
     pub(super) fn lead(&mut self) {
-        if let LeaseRole::Recovering { term } = self.role {
+        if let LeaseRole::Recovering { term, .. } = self.role {
             self.role = LeaseRole::Leading { term, last_beat: self.moment() };
             self.take_orders();
         }

@@ -181,6 +181,10 @@ fn endpoints(situation: &Situation<'_>, request: &MoveRequest) -> Result<(Option
         )?),
     };
     let to = request.to.clone().or_else(|| target(situation, request.kind, from.as_ref()));
+    if to.is_none() && request.kind == Move::Evacuate && situation.ledger.strategy == Strategy::ActivePassive
+    {
+        return Err(Problem::new("", "evacuate is for active-active groups: use failover").into());
+    }
     let to = to.ok_or_else(|| Problem::new("to", "there is no region to move to").with_advice("name one"))?;
     if from.as_ref() == Some(&to) {
         return Err(Problem::new("to", format!("{to} serves already")).into());

@@ -4,6 +4,7 @@
 mod begun;
 mod doubt;
 mod interrupted;
+mod recovering;
 mod scene;
 #[path = "../turn/stage.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]

@@ -11,7 +11,7 @@ use mantissa_mr_core::deployment::{DeploymentSpec, Strategy};
 use mantissa_mr_core::journal::Event;
 use mantissa_mr_core::ledger::{GroupCells, Ledger, OrderKind};
 use mantissa_mr_core::plan::Plan;
-use mantissa_mr_core::sim::{Place, SimClock, What, Wish, cast};
+use mantissa_mr_core::sim::{Place, Settings, SimClock, What, Wish, cast};
 
 use super::stage::{Turn, group};
 use super::tap::{self, Fate, Remote, denied, to_store, unknown};
@@ -44,7 +44,7 @@ impl Scene {
     pub(crate) fn new(tweak: impl Fn(&mut DeploymentSpec)) -> Self {
         let (ledgers, mut leader) = (Ledgers::default(), None);
         let seen = ledgers.clone();
-        let turn = Turn::with(1, Strategy::ActivePassive, tweak, |simulation, cast| {
+        let turn = Turn::with(1, Strategy::ActivePassive, Settings::CALM, tweak, |simulation, cast| {
             simulation.observe(move |event, _| {
                 if let What::Stored { cell, value, .. } = &event.what
                     && cell.as_str().ends_with("/ledger")
