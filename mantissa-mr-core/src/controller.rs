@@ -201,6 +201,8 @@ pub struct Controller {
     refused_at: Option<Moment>,
     ending: Option<Ending>,
     handed_back: bool,
+    /// A slot of the journal and its term, for which this actor gave way: the ledger must have given that term.
+    overtaken: Option<(u64, crate::ledger::Term)>,
     /// The journal contradicts itself, or the ledger must not be changed: this actor does nothing more.
     halted: bool,
     now: Now,
@@ -251,6 +253,7 @@ impl Controller {
             refused_at: None,
             ending: None,
             handed_back: false,
+            overtaken: None,
             halted: false,
             now: Now { moment: Moment::START, wall: Timestamp::UNIX_EPOCH },
             settings,

@@ -109,7 +109,7 @@ pub struct Catalog {
 
 /// The deployment's recent automatic moves, shared by its groups. Wall time: a wrong clock only delays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RecentMoves {
     /// Which group moved when.
     pub moves: Vec<(Timestamp, GroupName)>,
