@@ -35,8 +35,8 @@ use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{
-    Barrier, Drained, Fence, Item, Key, LossBound, Precondition, Promotion, PutItem, ReplicatedStore,
-    Replication, StoreCapabilities, StoreStatus, Version,
+    Barrier, Cursor, Drained, Fence, Item, Key, LateWrites, LossBound, Precondition, Promotion, PutItem,
+    Reconciled, ReplicatedStore, Replication, StoreCapabilities, StoreStatus, Version,
 };
 use tokio::sync::{Mutex, OnceCell};
 
@@ -171,7 +171,7 @@ impl ReplicatedStore for GlobalTable {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
             replication: Replication::ItemByItem,
-            refuses_older_epochs: false,
+            late_writes: LateWrites::Unseen,
             needs_promotion: false,
             can_fence: false,
             loss: LossBound::Estimated,
@@ -280,6 +280,11 @@ impl ReplicatedStore for GlobalTable {
 
     async fn unfence(&self, region: &Region, _epoch: Epoch) -> Result<()> {
         Err(self.unsupported("unfence", region))
+    }
+
+    async fn reconcile(&self, serving: &Region, _after: Option<&Cursor>) -> Result<Reconciled> {
+        let call = ApiCall::read("reconcile", &self.table, serving);
+        Err(call.error(ErrorKind::Unsupported, "late writes to a global table are not looked for"))
     }
 }
 

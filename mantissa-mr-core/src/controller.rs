@@ -32,6 +32,7 @@ mod journal;
 mod lease;
 mod misrouted;
 mod orders;
+mod reconcile;
 mod turn;
 mod watch;
 
@@ -161,6 +162,7 @@ enum Tag {
     Status(ResourceName),
     Routing(ResourceName),
     Capacity(ResourceName, Region),
+    Reconcile(ResourceName),
     RecentLoad,
     RecentStore,
     Forget,
@@ -184,6 +186,7 @@ pub struct Controller {
     role: LeaseRole,
     journal: JournalWriter,
     watch: Watch,
+    reconciling: reconcile::Reconciling,
     facts: Facts,
     recent: Option<RecentMoves>,
     recent_version: Option<crate::cell::CellVersion>,
@@ -201,6 +204,8 @@ pub struct Controller {
     misrouted: BTreeMap<ResourceName, misrouted::Seen>,
     ending: Option<Ending>,
     handed_back: bool,
+    /// A slot of the journal and its term, for which this actor gave way: the ledger must have given that term.
+    overtaken: Option<(u64, crate::ledger::Term)>,
     /// The journal contradicts itself, or the ledger must not be changed: this actor does nothing more.
     halted: bool,
     now: Now,
@@ -237,6 +242,7 @@ impl Controller {
             role: LeaseRole::default(),
             journal: JournalWriter::default(),
             watch,
+            reconciling: reconcile::Reconciling::default(),
             facts: Facts::default(),
             recent: None,
             recent_version: None,
@@ -251,6 +257,7 @@ impl Controller {
             misrouted: BTreeMap::new(),
             ending: None,
             handed_back: false,
+            overtaken: None,
             halted: false,
             now: Now { moment: Moment::START, wall: Timestamp::UNIX_EPOCH },
             settings,
@@ -454,6 +461,7 @@ impl Controller {
         self.run_lease();
         self.run_execution();
         self.run_decision();
+        self.run_reconcile();
         self.run_journal();
         self.run_swaps();
     }
@@ -477,6 +485,7 @@ impl Controller {
                 self.judge_routing(&router);
             }
             Tag::Capacity(scaler, region) => self.capacity_answered(&scaler, &region, reply),
+            Tag::Reconcile(store) => self.reconciled(&store, reply),
             Tag::RecentLoad => self.recent_loaded(reply),
             Tag::RecentStore => self.recent_stored(reply),
             Tag::Forget => {}

@@ -301,9 +301,20 @@ impl Execution {
         }
     }
 
-    /// What was superseded after a seal may have promoted already, wherever its journal ends: forward only. Beside the
-    /// ledger nobody knows, so that a seal of its own counts as well once somebody takes over.
+    /// What only the ledger knows when somebody takes over. The change that names who serves may have landed and its
+    /// record not: forward only.
+    /// And what was superseded after a seal may have promoted already, wherever its journal ends: beside the ledger nobody
+    /// knows, so that a seal of its own counts as well.
     pub(crate) fn inherit(&mut self, ledger: &Ledger) {
+        let is = |region: &Region, wanted: AdmissionState| {
+            ledger.admissions.get(region).is_some_and(|admission| admission.state == wanted)
+        };
+        let landed = |run: &StepRun| match &run.step.action {
+            Action::Open { region } => is(region, AdmissionState::Active),
+            Action::Leave { region } => is(region, AdmissionState::Standby),
+            _ => false,
+        };
+        self.committed |= !self.aborting && self.steps.values().any(landed);
         let sealed = |state: &AdmissionState| matches!(state, AdmissionState::Sealed { .. });
         let passive = ledger.strategy == Strategy::ActivePassive;
         let midway = ledger.admissions.values().any(|admission| sealed(&admission.state))

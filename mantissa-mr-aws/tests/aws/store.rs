@@ -11,7 +11,7 @@ use mantissa_mr_core::error::{Effect, ErrorKind};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::ExecutionId;
 use mantissa_mr_core::store::{
-    Barrier, Drained, Item, Key, Lag, Precondition, Promotion, PutItem, ReplicatedStore, Role,
+    Barrier, Drained, Item, Key, Lag, LateWrites, Precondition, Promotion, PutItem, ReplicatedStore, Role,
 };
 use test_support::{Action, Emulator, Match, or_skip};
 
@@ -326,7 +326,11 @@ async fn what_a_global_table_cannot_do_is_an_error_that_says_so() {
     let world = World::new(emulator);
     let store = replicated(&world, "").await;
     let capabilities = store.capabilities();
-    assert!(!capabilities.can_fence && !capabilities.needs_promotion && !capabilities.refuses_older_epochs);
+    assert!(
+        !capabilities.can_fence
+            && !capabilities.needs_promotion
+            && capabilities.late_writes == LateWrites::Unseen
+    );
     for error in [
         store.fence(&region(EAST), Epoch(1)).await.unwrap_err(),
         store.unfence(&region(EAST), Epoch(1)).await.unwrap_err(),

@@ -9,6 +9,7 @@ use crate::cell::{Cell, CellVersion, Expected, StoreOutcome};
 use crate::clock::Moment;
 use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
+use crate::journal::ahead;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
 use crate::name::{ExecutionId, StepId};
 use crate::notify::Severity;
@@ -302,7 +303,7 @@ impl Controller {
 
     fn saw_ledger(&mut self, cell: Cell) {
         let decoded = Ledger::decode(&cell.value).and_then(|ledger| {
-            ledger.check_deployment(self.deployment())?;
+            ledger.check(self.deployment(), &self.settings.group)?;
             Ok(ledger)
         });
         match decoded {
@@ -316,6 +317,11 @@ impl Controller {
 
     fn adopt(&mut self, version: CellVersion, ledger: Ledger) {
         self.view.stale = false;
+        if let Some((slot, term)) = self.overtaken.take()
+            && ledger.lease.term < term
+        {
+            self.journal_unusable(ahead(slot, term, ledger.lease.term));
+        }
         let lease = ledger.lease.clone();
         let mine = lease.holder.as_ref() == Some(&self.settings.actor);
         match &self.role {

@@ -125,6 +125,28 @@ fn a_question_that_is_open_when_it_is_paused_leads_to_no_call_until_it_goes_on()
     assert!(wants.iter().any(asks_whether_to_promote), "it is asked again: {wants:?}");
 }
 
+/// Whoever carried it out died between the swap that admits the region and the record of it.
+#[test]
+fn a_move_whose_opening_only_the_ledger_knows_of_is_not_given_up_any_more() {
+    let bench = Bench::new();
+    let plan = bench.execution.plan().clone();
+    let fixture = Fixture::new(Strategy::ActivePassive);
+    let resumed = |ledger: &Ledger| {
+        let id = ExecutionId::new("switchover-1").unwrap();
+        let mut execution = Execution::resumed(id, plan.clone(), Epoch(2), terms(), &[], bench.now);
+        execution.inherit(ledger);
+        execution
+    };
+    let mut ledger = fixture.ledger();
+    assert!(resumed(&ledger).abort("a person wants it").is_ok());
+    for (name, state) in [("a", AdmissionState::Standby), ("b", AdmissionState::Active)] {
+        ledger.admissions.get_mut(&region(name)).unwrap().state = state;
+    }
+    let mut execution = resumed(&ledger);
+    assert!(execution.is_committed());
+    assert!(execution.abort("a person wants it").is_err());
+}
+
 #[test]
 fn what_the_ledger_does_not_let_end_waits_for_a_person_and_is_tried_again() {
     let mut bench = Bench::new();
