@@ -44,16 +44,19 @@ use crate::clients::{Clients, RegionClients};
 use crate::error::ApiCall;
 use crate::table::{self, KeySchema};
 use condition::Condition;
-use item::{Attributes, EPOCH, TOKEN};
+use item::{Attributes, TOKEN};
 
 mod canary;
 mod compare;
 mod condition;
 mod item;
+mod late;
 mod replicas;
 mod scan;
+mod setup;
 
 pub use condition::ATTRIBUTES_MAX;
+pub use item::EPOCH;
 
 /// A DynamoDB Global Table.
 pub struct GlobalTable {
@@ -63,11 +66,14 @@ pub struct GlobalTable {
     regions: Vec<Region>,
     canary: bool,
     compare_limit: u64,
+    /// Whether late writes are looked for.
+    undo: bool,
     /// Half of a call's deadline: what is longer goes on in the next call, and a region that is silent for so long counts as
     /// unreachable.
     budget: Duration,
     keys: OnceCell<KeySchema>,
     comparison: Mutex<Option<compare::Comparison>>,
+    unsaid: late::Unsaid,
 }
 
 /// The `compare-limit` of a store that sets none.
@@ -78,6 +84,7 @@ pub(crate) struct GlobalTableSettings {
     pub(crate) table: String,
     pub(crate) canary: bool,
     pub(crate) compare_limit: u64,
+    pub(crate) undo: bool,
 }
 
 impl GlobalTable {
@@ -87,9 +94,9 @@ impl GlobalTable {
         settings: GlobalTableSettings,
         budget: Duration,
     ) -> Self {
-        let GlobalTableSettings { table, canary, compare_limit } = settings;
-        let (keys, comparison) = (OnceCell::new(), Mutex::new(None));
-        Self { clients, table, regions, canary, compare_limit, budget, keys, comparison }
+        let GlobalTableSettings { table, canary, compare_limit, undo } = settings;
+        let (keys, comparison, unsaid) = (OnceCell::new(), Mutex::new(None), late::Unsaid::default());
+        Self { clients, table, regions, canary, compare_limit, undo, budget, keys, comparison, unsaid }
     }
 
     fn clients(&self, region: &Region) -> Result<&RegionClients> {
@@ -171,7 +178,7 @@ impl ReplicatedStore for GlobalTable {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
             replication: Replication::ItemByItem,
-            late_writes: LateWrites::Unseen,
+            late_writes: if self.undo { LateWrites::Undone } else { LateWrites::Unseen },
             needs_promotion: false,
             can_fence: false,
             loss: LossBound::Estimated,
@@ -282,9 +289,8 @@ impl ReplicatedStore for GlobalTable {
         Err(self.unsupported("unfence", region))
     }
 
-    async fn reconcile(&self, serving: &Region, _after: Option<&Cursor>) -> Result<Reconciled> {
-        let call = ApiCall::read("reconcile", &self.table, serving);
-        Err(call.error(ErrorKind::Unsupported, "late writes to a global table are not looked for"))
+    async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled> {
+        self.undo(serving, after).await
     }
 }
 
