@@ -13,13 +13,34 @@
 //!
 //! What the service gives, and this store therefore says in its capabilities: items replicate one by one, the last
 //! writer wins by the service's own time, every region takes writes always, and nothing can be promoted, or refused for
-//! its epoch. Conditions are evaluated in the region that they are sent to, and by no other
+//! its epoch; but what a write of an older epoch overwrote is found and put back (below). Conditions are evaluated in the
+//! region that they are sent to, and by no other
 //! ([AWS: how global tables work](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html)).
 //! So nothing here is a lock between regions.
 //!
-//! Settings: `table` (its name); `compare-limit` (items, 100 000 unless said: above it a drain cannot be proven);
-//! `canary` (whether [`status`](ReplicatedStore::status) measures the lag with an item of its own, named
-//! `mantissa-canary.<region>`; without it the lag is unknown).
+//! # Late writes
+//! Each region's stream tells for 24 hours what every item was before and after each change, replicated ones too. A
+//! change from an item of a newer epoch to one of an older is a late write, and [`reconcile`](ReplicatedStore::reconcile)
+//! puts back what it took the place of.
+//! - **Services that write by themselves take part by one attribute**: [`EPOCH`] (`mantissa_epoch`), a number, the epoch
+//!   of the permit that they write under. It belongs to the items that they put, and to their updates
+//!   (`SET mantissa_epoch = :epoch`). Items without it are never found, and never put back.
+//! - An item is put back only where it is as a late write left it, under a condition on all of its attributes. What
+//!   changed since, or has more than [`ATTRIBUTES_MAX`] attributes, is reported as `Rewritten` and left to people.
+//! - A delete carries no epoch: nothing is known of a late one, nor of a late write that brings back what was deleted.
+//! - A look reads as many pages as fit into a fourth of a call's deadline, and goes on there the next time. A region of
+//!   which the stream has forgotten something unread is among the `unread`, once; it is read on from what is left.
+//! - A shard bears two readers at a time; this is one of them.
+//! - In every region it needs the permissions `dynamodb:DescribeTable`, `GetItem` and `PutItem` on the table, and
+//!   `dynamodb:DescribeStream`, `GetShardIterator` and `GetRecords` on `table/NAME/stream/*`.
+//!
+//! A table that replicates asynchronously has its streams from the service. Where one is missing (a table that is not
+//! replicated yet, or strongly consistent) `reconcile` is refused, and `ensure_replicated` enables it.
+//!
+//! # Settings
+//! `table` (its name); `late-writes` (`"undone"` unless said; `"unseen"` leaves the streams alone); `compare-limit`
+//! (items, 100 000 unless said: above it a drain cannot be proven); `canary` (whether [`status`](ReplicatedStore::status)
+//! measures the lag with an item of its own, named `mantissa-canary.<region>`; without it the lag is unknown).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +48,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -43,7 +63,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::clients::{Clients, RegionClients};
 use crate::error::ApiCall;
 use crate::table::{self, KeySchema};
-use condition::Condition;
+use condition::{Condition, conflict, failed_condition};
 use item::{Attributes, TOKEN};
 
 mod canary;
@@ -163,10 +183,6 @@ impl GlobalTable {
             .error(ErrorKind::Unsupported, "this store cannot keep a region's writers out")
             .with_advice("stop the writers themselves, or waive the fence")
     }
-}
-
-fn conflict(call: ApiCall<'_>, why: &str) -> Error {
-    call.error(ErrorKind::Conflict, why).with_advice("read the item again")
 }
 
 fn understood<T>(call: ApiCall<'_>, decoded: std::result::Result<T, String>) -> Result<T> {
@@ -292,17 +308,6 @@ impl ReplicatedStore for GlobalTable {
     async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled> {
         self.undo(serving, after).await
     }
-}
-
-/// A condition that failed is a conflict that says what to do.
-fn failed_condition<E>(call: ApiCall<'_>, error: SdkError<E>) -> Error
-where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    if crate::error::code(&error) == Some("ConditionalCheckFailedException") {
-        return conflict(call, "the item is not in the state that the write asks for");
-    }
-    call.failed(error)
 }
 
 impl fmt::Debug for GlobalTable {

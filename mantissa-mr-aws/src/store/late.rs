@@ -15,7 +15,7 @@ use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{Cursor, Key, Overtaken, Reconciled, Reconciliation};
 use tokio::time::timeout;
 
-use super::condition::Condition;
+use super::condition::{Condition, failed_condition};
 use super::item::{self, Attributes, Fingerprint};
 use super::{GlobalTable, understood};
 use crate::error::ApiCall;
@@ -182,7 +182,7 @@ impl GlobalTable {
                     "put an item back that a late write had taken the place of");
                 Ok(())
             }
-            Err(error) => Err(super::failed_condition(call, error)),
+            Err(error) => Err(failed_condition(call, error)),
         }
     }
 }

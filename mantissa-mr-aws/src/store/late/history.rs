@@ -196,6 +196,12 @@ async fn shards(look: &Look<'_>, arn: &str) -> Result<Vec<Shard>> {
         if last.is_none() {
             return Ok(shards);
         }
+        if Instant::now() >= look.begin_until {
+            let message = format!("the stream has more shards ({} so far) than can be listed", shards.len());
+            return Err(call.error(ErrorKind::Quota, message).with_advice(
+                "raise `policy.timing.call-deadline`, or say `late-writes = \"unseen\"` in the store's settings",
+            ));
+        }
     }
 }
 
@@ -209,8 +215,9 @@ fn resume(from: Option<Position>, stream: &str, shards: &[Shard], now: i64) -> (
     let memory = i64::try_from(MEMORY.as_millis()).unwrap_or(i64::MAX);
     let mut gap = now.saturating_sub(from.at) > memory;
     // What is not listed any more has been forgotten as a whole.
+    let listed = ids(shards);
     from.shards.retain(|id, place| {
-        let listed = shards.iter().any(|shard| shard.id == *id);
+        let listed = listed.contains(id.as_str());
         gap |= !listed && *place != Place::Done;
         listed
     });
@@ -220,9 +227,10 @@ fn resume(from: Option<Position>, stream: &str, shards: &[Shard], now: i64) -> (
 /// Reads the shards, parents before their children: a key's records are then read in their order.
 async fn read_shards(look: &Look<'_>, arn: &str, shards: &[Shard], at: &mut Position) -> Result<()> {
     let begin = at.begin.take().unwrap_or_default();
-    let mut visited = BTreeSet::new();
+    let (listed, mut visited) = (ids(shards), BTreeSet::new());
     loop {
-        let ready = shards.iter().filter(|shard| !visited.contains(&shard.id) && is_ready(shard, shards, at));
+        let ready =
+            shards.iter().filter(|shard| !visited.contains(&shard.id) && is_ready(shard, &listed, at));
         let (mut ready, before): (Vec<_>, Vec<_>) = ready.partition(|shard| shard.id >= begin);
         ready.extend(before);
         if ready.is_empty() {
@@ -252,9 +260,13 @@ async fn read_shards(look: &Look<'_>, arn: &str, shards: &[Shard], at: &mut Posi
     }
 }
 
-fn is_ready(shard: &Shard, shards: &[Shard], at: &Position) -> bool {
+fn ids(shards: &[Shard]) -> BTreeSet<&str> {
+    shards.iter().map(|shard| shard.id.as_str()).collect()
+}
+
+fn is_ready(shard: &Shard, listed: &BTreeSet<&str>, at: &Position) -> bool {
     let done = |id: &String| at.shards.get(id) == Some(&Place::Done);
-    let parent = shard.parent.as_ref().filter(|parent| shards.iter().any(|shard| shard.id == **parent));
+    let parent = shard.parent.as_ref().filter(|parent| listed.contains(parent.as_str()));
     !done(&shard.id) && parent.is_none_or(done)
 }
 
@@ -274,8 +286,9 @@ mod tests {
     #[test]
     fn a_child_waits_for_its_parent_unless_that_is_forgotten() {
         let shards = [shard("a", None), shard("b", Some("a")), shard("c", Some("gone"))];
+        let listed = ids(&shards);
         let ready = |at: &Position| -> Vec<String> {
-            shards.iter().filter(|shard| is_ready(shard, &shards, at)).map(|shard| shard.id.clone()).collect()
+            shards.iter().filter(|shard| is_ready(shard, &listed, at)).map(|shard| shard.id.clone()).collect()
         };
         assert_eq!(ready(&position(0, &[])), ["a", "c"]);
         assert_eq!(ready(&position(0, &[("a", Place::Done)])), ["b", "c"]);
