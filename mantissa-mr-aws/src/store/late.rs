@@ -75,7 +75,7 @@ impl GlobalTable {
                 .with_advice("ask without a cursor: all that is remembered is read")
         })?;
         let positions = positions.unwrap_or_default();
-        let keys = timeout(self.budget / 2, self.keys(serving)).await;
+        let keys = timeout(self.budget / 4, self.keys(serving)).await;
         let keys =
             keys.unwrap_or_else(|_| Err(call.error(ErrorKind::Timeout, "the table does not answer here")))?;
 

@@ -183,16 +183,16 @@ async fn a_look_goes_on_where_the_last_one_stopped_and_says_what_was_forgotten()
     assert_eq!(look.unread, [region(WEST)]);
 }
 
-/// The record of a change to item `k`, with the texts and the epochs that it had.
-fn record(number: u64, old: (&str, u64), new: (&str, u64)) -> String {
+/// The record of a change to an item, with the texts and the epochs that it had.
+fn record(key: &str, number: u64, old: (&str, u64), new: (&str, u64)) -> String {
     let image = |(text, epoch): (&str, u64)| {
         format!(
-            r#"{{"pk":{{"S":"k"}},"text":{{"S":"{text}"}},"mantissa_epoch":{{"N":"{epoch}"}},"mantissa_version":{{"S":"{text}"}}}}"#
+            r#"{{"pk":{{"S":"{key}"}},"text":{{"S":"{text}"}},"mantissa_epoch":{{"N":"{epoch}"}},"mantissa_version":{{"S":"{text}"}}}}"#
         )
     };
     let (old, new) = (image(old), image(new));
     format!(
-        r#"{{"eventName":"MODIFY","dynamodb":{{"Keys":{{"pk":{{"S":"k"}}}},"SequenceNumber":"{number}","OldImage":{old},"NewImage":{new}}}}}"#
+        r#"{{"eventName":"MODIFY","dynamodb":{{"Keys":{{"pk":{{"S":"{key}"}}}},"SequenceNumber":"{number}","OldImage":{old},"NewImage":{new}}}}}"#
     )
 }
 
@@ -225,11 +225,12 @@ async fn shards_are_read_to_their_end_and_parents_before_their_children() {
     };
     // The same epoch is overtaken twice: the second time in the child.
     page("shard-parent-0", "", Some("shard-parent-1"));
-    page("shard-parent-1", &record(2, ("first", 4), ("late", 3)), Some("shard-parent-2"));
+    page("shard-parent-1", &record("k", 2, ("first", 4), ("late", 3)), Some("shard-parent-2"));
     page("shard-parent-2", "", None);
     page("shard-child-0", "", Some("shard-child-1"));
     page("shard-child-1", "", Some("shard-child-2"));
-    let records = [record(6, ("late", 3), ("second", 4)), record(7, ("second", 4), ("later", 2))].join(",");
+    let records =
+        [record("k", 6, ("late", 3), ("second", 4)), record("k", 7, ("second", 4), ("later", 2))].join(",");
     page("shard-child-2", &records, Some("shard-child-3"));
     page("shard-child-3", "", Some("shard-child-3"));
 
@@ -253,4 +254,29 @@ async fn shards_are_read_to_their_end_and_parents_before_their_children() {
     let again = world.proxy.log_of(&Match::operation("GetRecords").region(EAST));
     let again: Vec<String> = again[asked.len()..].iter().map(Exchange::text).collect();
     assert!(again.len() == 1 && again[0].contains("shard-child-3"), "{again:?}");
+}
+
+/// Protects the deadline of the call, and the memory: what is found beyond a hundred items is left for the next look.
+#[tokio::test]
+async fn a_look_has_an_end_and_the_next_one_begins_there() {
+    let emulator = or_skip!(Emulator::shared());
+    let world = World::new(emulator);
+    let store = replicated(&world, "").await;
+    let records: Vec<String> =
+        (0..100).map(|number| record(&format!("k{number}"), number, ("newer", 4), ("late", 3))).collect();
+    let pages = Match::operation("GetRecords").region(EAST);
+    let page =
+        |records: &str, next: &str| format!(r#"{{"Records":[{records}],"NextShardIterator":"{next}"}}"#);
+    world.proxy.when(pages.clone().nth(1), Action::answer(200, page(&records.join(","), "the-second-page")));
+    let last = record("last", 100, ("newer", 4), ("late", 3));
+    world
+        .proxy
+        .when(pages.clone().body("the-second-page"), Action::answer(200, page(&last, "the-third-page")));
+    world.proxy.when(pages.clone().body("the-third-page"), Action::answer(200, page("", "the-third-page")));
+
+    let look = store.reconcile(&region(WEST), None).await.unwrap();
+    assert_eq!((look.overtaken.len(), world.asked(&pages)), (100, 1));
+    let look = store.reconcile(&region(WEST), look.cursor.as_ref()).await.unwrap();
+    let keys: Vec<String> = look.overtaken.iter().map(|overtaken| overtaken.key.to_string()).collect();
+    assert_eq!((keys, world.asked(&pages)), (vec!["last".to_owned()], 3));
 }

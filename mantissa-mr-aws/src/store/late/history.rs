@@ -153,7 +153,8 @@ impl GlobalTable {
     /// The table's stream, if it says what is needed.
     async fn stream(&self, look: &Look<'_>) -> Result<Stream> {
         let call = look.call("DescribeTable");
-        let client = &self.clients(look.region)?.dynamodb_reads;
+        // Sent once: a region that is down says so at once, and the next look is near.
+        let client = &self.clients(look.region)?.dynamodb;
         let described = look.wait(call, table::describe(client, look.region, look.table)).await?;
         let Some(table) = described else {
             return Err(call.error(ErrorKind::NotFound, "the table is not in this region"));
@@ -231,8 +232,7 @@ async fn read_shards(look: &Look<'_>, arn: &str, shards: &[Shard], at: &mut Posi
     loop {
         let ready =
             shards.iter().filter(|shard| !visited.contains(&shard.id) && is_ready(shard, &listed, at));
-        let (mut ready, before): (Vec<_>, Vec<_>) = ready.partition(|shard| shard.id >= begin);
-        ready.extend(before);
+        let ready = in_turn(ready, &begin);
         if ready.is_empty() {
             return Ok(());
         }
@@ -258,6 +258,13 @@ async fn read_shards(look: &Look<'_>, arn: &str, shards: &[Shard], at: &mut Posi
             return Ok(());
         }
     }
+}
+
+/// Those that the last look had no time for come first.
+fn in_turn<'a>(ready: impl Iterator<Item = &'a Shard>, begin: &str) -> Vec<&'a Shard> {
+    let (mut first, then): (Vec<_>, Vec<_>) = ready.partition(|shard| shard.id.as_str() >= begin);
+    first.extend(then);
+    first
 }
 
 fn ids(shards: &[Shard]) -> BTreeSet<&str> {
@@ -292,6 +299,15 @@ mod tests {
         };
         assert_eq!(ready(&position(0, &[])), ["a", "c"]);
         assert_eq!(ready(&position(0, &[("a", Place::Done)])), ["b", "c"]);
+    }
+
+    #[test]
+    fn what_there_was_no_time_for_comes_first() {
+        let shards = ["a", "b", "c"].map(|id| shard(id, None));
+        for (begin, wanted) in [("", ["a", "b", "c"]), ("b", ["b", "c", "a"]), ("bb", ["c", "a", "b"])] {
+            let order = in_turn(shards.iter(), begin);
+            assert_eq!(order.iter().map(|shard| shard.id.as_str()).collect::<Vec<_>>(), wanted);
+        }
     }
 
     #[test]
