@@ -25,11 +25,18 @@ pub(super) struct Reconciling {
     cursors: BTreeMap<ResourceName, Cursor>,
     /// The stores of which people know that they cannot be looked through now.
     failing: BTreeMap<ResourceName, ErrorKind>,
+    /// The regions of which people know that their history could not be read.
+    unread: BTreeMap<ResourceName, Vec<Region>>,
 }
 
 impl Default for Reconciling {
     fn default() -> Self {
-        Self { next: Moment::START, cursors: BTreeMap::new(), failing: BTreeMap::new() }
+        Self {
+            next: Moment::START,
+            cursors: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            unread: BTreeMap::new(),
+        }
     }
 }
 
@@ -76,8 +83,9 @@ impl Controller {
 
     pub(super) fn reconciled(&mut self, store: &ResourceName, reply: Reply) {
         match reply {
-            Reply::Reconcile(Ok(Reconciled { overtaken, cursor, .. })) => {
+            Reply::Reconcile(Ok(Reconciled { overtaken, cursor, unread })) => {
                 self.reconciling.failing.remove(store);
+                self.tell_of_unread(store, unread);
                 if let Some(cursor) = cursor {
                     self.reconciling.cursors.insert(store.clone(), cursor);
                 }
@@ -87,6 +95,17 @@ impl Controller {
             }
             Reply::Reconcile(Err(error)) => self.reconcile_failed(store, &error),
             _ => {}
+        }
+    }
+
+    /// A region that does not answer is looked through when it does again; one whose history has forgotten something is not.
+    fn tell_of_unread(&mut self, store: &ResourceName, unread: Vec<Region>) {
+        let known = self.reconciling.unread.insert(store.clone(), unread.clone());
+        if !unread.is_empty() && known.as_ref() != Some(&unread) {
+            let regions: Vec<&str> = unread.iter().map(Region::as_str).collect();
+            let text =
+                format!("late writes to {store} could not be looked for in {} now", regions.join(", "));
+            self.notify(Severity::Info, text);
         }
     }
 
