@@ -390,12 +390,31 @@ impl Controller {
         }
     }
 
-    /// Asks to be woken, once for each moment, and never at once: what can be done now is done now.
+    /// Asks to be woken, once for each moment, and never at once: what can be done now is done now. What is due already waits
+    /// for something else, and is looked at again soon.
     fn wake_at(&mut self, at: Moment) {
+        if at <= self.moment() {
+            return self.wake_within(BREATH);
+        }
         let at = at.max(self.moment() + BREATH);
         if self.armed.insert(at) {
             self.out.push(Output::WakeAt(at));
         }
+    }
+
+    /// Asks to be woken before so much time has passed. Every wake looks at everything, so that any that is asked for already
+    /// will do: else each answer in a long wait would begin a row of wakes of its own.
+    fn wake_within(&mut self, span: Duration) {
+        let latest = self.moment() + span;
+        if self.armed.first().is_none_or(|first| *first > latest) {
+            self.armed.insert(latest);
+            self.out.push(Output::WakeAt(latest));
+        }
+    }
+
+    /// Asks to be woken at a moment, or, if that has come already, before so much time has passed.
+    fn wake_at_or_within(&mut self, at: Moment, span: Duration) {
+        if at > self.moment() { self.wake_at(at) } else { self.wake_within(span) }
     }
 
     fn waits_for(&self, wanted: impl Fn(&Tag) -> bool) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use mantissa_mr_core::deployment::{Deployment, ResourceSpec, Strategy};
-use mantissa_mr_core::error::{ErrorKind, Result};
+use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::{Region, ResourceName};
 use mantissa_mr_core::store::{

@@ -189,12 +189,12 @@ impl Controller {
                 if now >= due && !self.view.has(|_| true) {
                     self.change_ledger(Purpose::Beat);
                 }
-                self.wake_at(due.max(now + timing.beat / 4));
+                self.wake_at_or_within(due, timing.beat / 4);
             }
             LeaseRole::Following { .. } => {
                 self.consider_taking();
                 let at = self.view.next_read;
-                self.wake_at(at.max(now + timing.beat / 4));
+                self.wake_at_or_within(at, timing.beat / 4);
             }
             LeaseRole::Unsure => self.wake_at(self.view.next_read),
         }
