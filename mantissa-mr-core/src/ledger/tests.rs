@@ -206,7 +206,7 @@ fn what_this_version_does_not_know_is_refused_wherever_it_stands_and_never_dropp
     });
     let order = |what| Order { what, by: "me".into(), reason: "so".into(), at: Timestamp::UNIX_EPOCH };
     full.orders = vec![order(OrderKind::Pause), order(OrderKind::Approve(plan))];
-    full.ended = Some(ended("zero"));
+    full.ended = Some(ended("zero", Outcome::Finished));
     let value: serde_json::Value = serde_json::from_slice(&full.encode()).unwrap();
     assert_eq!(Ledger::decode(value.to_string().as_bytes()).unwrap(), full);
     let mut places = Vec::new();
