@@ -41,6 +41,8 @@ fn gone(before: &Value, after: &Value, path: &str) -> Option<String> {
             let mut pairs = before.iter().zip(after).enumerate();
             pairs.find_map(|(index, (before, after))| gone(before, after, &format!("{path}[{index}]")))
         }
+        // Serde takes a list for an object, field by field: nothing is lost.
+        (Value::Array(before), Value::Object(after)) if before.len() == after.len() => None,
         (Value::Object(_) | Value::Array(_), _) => Some(path.to_owned()),
         _ => None,
     }
