@@ -99,14 +99,20 @@ fn the_region_that_comes_back_dies() {
 
 #[test]
 fn a_region_that_serves_dies_while_another_comes_back() {
+    let mut undrained = 0;
     for seed in SEEDS {
         let mut turn = rejoin(seed);
         assert_eq!(turn.ledger().admitted(&region("east")), None, "it still drains");
+        // Clients may have written nothing in the north since: then nothing of it is missing, and the way back goes on.
+        let drained = turn.has_done("drain.logs-state.north.east");
+        undrained += u32::from(!drained);
         turn.dies("north");
         turn.pass(400);
         turn.says_so();
-        assert_eq!(active(&turn.ledger()), ["west"]);
+        let serve: &[&str] = if drained { &["east", "west"] } else { &["west"] };
+        assert_eq!(active(&turn.ledger()), serve, "seed {seed}");
         turn.fault(Fault::Heal);
         turn.rests();
     }
+    assert!(undrained > 0, "no seed puts what it is about");
 }

@@ -102,6 +102,14 @@ impl Turn {
         self.fault(Fault::Region { region: region(name), state: RegionState::Dark });
     }
 
+    /// Whether a step is done, by any actor's word.
+    pub(crate) fn has_done(&self, wanted: &str) -> bool {
+        let board = self.cast.board.borrow();
+        board
+            .iter()
+            .any(|(_, news)| matches!(&news.what, Happening::Step(step, _) if step.as_str() == wanted))
+    }
+
     pub(crate) fn pass(&mut self, seconds: u64) {
         let until = self.simulation.now() + Duration::from_secs(seconds);
         self.simulation.run_until(until);
