@@ -1,0 +1,495 @@
+//! What can happen in the world, and what comes of it.
+
+use std::fmt;
+
+use super::actor::{Actor, Desk, Effect, Input, Seen};
+use super::explore::Model;
+use super::rules;
+use super::seeded::Seeded;
+use super::service::Services;
+use super::setup::{Bounds, FROM, MOST, SLOW, Setup, TICK, TO};
+use super::state::{Answer, Letter, Service, State, Store, What, Wrong};
+use super::table::{Interner, Memo};
+use crate::clock::Moment;
+
+/// One thing that happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Time goes on; one region's clocks may be slow.
+    Tick { slow: Option<usize> },
+    /// A gate reads the ledger, and gets the answer at once or later.
+    Ask { region: usize, later: bool },
+    /// A gate gets an answer of an earlier tick.
+    Hear { region: usize, answer: usize },
+    /// A write is permitted, made and acknowledged.
+    Write { region: usize },
+    /// A write is permitted, and begins.
+    Begin { region: usize },
+    /// The write under way is answered, and acknowledged.
+    Acknowledge { region: usize },
+    /// A controller looks what there is to do. If it takes the lease, that takes effect at once, and it gets the answer at
+    /// once or later.
+    Wake { region: usize, later: bool },
+    /// A person orders it to give the move up.
+    Abort { region: usize },
+    /// A controller is lost.
+    Crash { region: usize },
+    /// What a controller sent takes effect, and it gets the answer at once or later.
+    Land { letter: usize, later: bool },
+    /// A controller gets an answer of an earlier tick.
+    Reply { letter: usize },
+    /// No answer arrives in time.
+    GiveUp { letter: usize },
+}
+
+/// An actor, what it sees and is told, and when.
+type Told = (u32, u8, Seen, Input);
+
+/// The model.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) setup: Setup,
+    pub(super) services: Services,
+    pub(super) actors: Interner<Actor>,
+    slots: Interner<Vec<u8>>,
+    journals: Interner<Vec<u32>>,
+    told: Memo<Told, (u32, Vec<Effect>)>,
+    aged: Memo<(u32, usize, u8), u32>,
+    starts: Vec<State>,
+}
+
+impl World {
+    pub(super) fn new(bounds: Bounds, seeded: Option<Seeded>) -> Self {
+        let mut world = Self {
+            setup: Setup::new(bounds, seeded),
+            services: Services::default(),
+            actors: Interner::default(),
+            slots: Interner::default(),
+            journals: Interner::default(),
+            told: Memo::default(),
+            aged: Memo::default(),
+            starts: Vec::new(),
+        };
+        let begun = world.begun();
+        let drained = world.drained(&begun);
+        world.starts = vec![begun, drained];
+        world
+    }
+
+    /// The move has just begun, and everybody knows what the ledger says.
+    fn begun(&self) -> State {
+        let setup = &self.setup;
+        let ledger = (0, setup.number(setup.begun()));
+        let (leader, slot) = Actor::leading(TO, setup, ledger);
+        let slot = self.slots.number(format!("{slot:?}"), slot);
+        let mut actors = [None; MOST];
+        for (region, actor) in actors.iter_mut().enumerate().take(setup.regions.len()) {
+            let now = setup.now(region, 0).moment;
+            let begins = if region == TO { leader.clone() } else { Actor::following(region, setup, ledger, now) };
+            *actor = Some(self.number(begins, now));
+        }
+        let service = |region| match region < setup.regions.len() {
+            true => self.services.start(setup, region, ledger.1, 0),
+            false => Service::default(),
+        };
+        State {
+            ticks: 0,
+            left: setup.bounds.faults,
+            clocks: [0; MOST],
+            ledger,
+            journal: self.journal(vec![slot]),
+            store: Store { writer: u8::try_from(FROM).unwrap(), behind: false, acted: 1 },
+            services: std::array::from_fn(service),
+            actors,
+            letters: Vec::new(),
+            early: None,
+            wrong: None,
+        }
+    }
+
+    /// Everything up to the drain is done, nothing went wrong, and time begins anew: only the promotion is left, and what
+    /// comes after it.
+    fn drained(&self, begun: &State) -> State {
+        let mut state = begun.clone();
+        let intends = |state: &State| {
+            let about = |letter: &Letter| self.describe_letter(letter).contains("intended");
+            state.letters.iter().any(about)
+        };
+        let mut actions = Vec::new();
+        while !intends(&state) {
+            actions.clear();
+            self.actions(&State { ticks: 0, ..state.clone() }, &mut actions);
+            // Only what the leader does, as soon as it can be done; and time, where nothing else is left.
+            let wanted = |action: &&Action| match action {
+                Action::Land { later, .. } => !later,
+                Action::Wake { region, later } => *region == TO && !later,
+                _ => false,
+            };
+            let tick = Action::Tick { slow: None };
+            let candidates = actions.iter().filter(wanted).chain([&tick]);
+            state = candidates.filter_map(|action| self.next(&state, action)).next().expect("time goes on");
+        }
+        for region in (0..self.setup.regions.len()).filter(|region| *region != TO) {
+            let now = self.setup.now(region, state.clocks[region]).moment;
+            state.actors[region] = Some(self.number(Actor::following(region, &self.setup, state.ledger, now), now));
+        }
+        State { ticks: 0, ..state }
+    }
+
+    fn number(&self, actor: Actor, now: Moment) -> u32 {
+        self.actors.number(actor.key(&self.setup, now), actor)
+    }
+
+    fn journal(&self, slots: Vec<u32>) -> u32 {
+        self.journals.number(format!("{slots:?}"), slots)
+    }
+
+    pub(super) fn actor(&self, state: &State, region: usize) -> Option<std::rc::Rc<Actor>> {
+        state.actors[region].map(|actor| self.actors.get(actor))
+    }
+
+    /// What an actor makes of what it is told; nothing if it makes nothing of it.
+    fn tell(&self, state: &State, region: usize, input: Input) -> Option<(u32, Vec<Effect>)> {
+        let actor = state.actors[region]?;
+        let clock = state.clocks[region];
+        let (writer, behind) = (state.store.writer, state.store.behind);
+        let seen = Seen { ledger: state.ledger, journal: state.journal, writer, behind };
+        let told = self.told.get(&(actor, clock, seen, input), || {
+            let journal = self.journals.get(seen.journal);
+            let mut next = self.actors.get(actor).as_ref().clone();
+            let now = self.setup.now(region, clock);
+            let setup = &self.setup;
+            let mut desk =
+                Desk { setup, slots: &self.slots, journal: &journal, now, seen, effects: Vec::new() };
+            next.step(&mut desk, input);
+            let effects = desk.effects;
+            (self.number(next, now.moment), effects)
+        });
+        (told.0 != actor || !told.1.is_empty()).then_some(told)
+    }
+
+    fn follow(&self, state: &State, region: usize, input: Input) -> Option<State> {
+        let (actor, effects) = self.tell(state, region, input)?;
+        let mut next = state.clone();
+        next.actors[region] = Some(actor);
+        let from = u8::try_from(region).unwrap();
+        for effect in effects {
+            let what = match effect {
+                Effect::Swap { expected, value, .. } => What::Swap { expected, value },
+                Effect::Slot { number, value, .. } => What::Slot { number, value },
+                Effect::Call { term, within } => {
+                    next.store.acted = next.store.acted.max(term);
+                    What::Call { term, until: next.clocks[region] + within }
+                }
+                Effect::Drained => {
+                    next.store.behind = false;
+                    continue;
+                }
+                Effect::Forgets => {
+                    self.orphan(&mut next, region);
+                    continue;
+                }
+            };
+            next.letters.push(Letter { from, what, live: true, answer: None });
+        }
+        Some(next)
+    }
+
+    /// A swap that takes the lease lands at once: had it been on its way for a while and then landed, nothing would have
+    /// changed since it was sent, and it might as well have been sent then; had it not landed, not at all.
+    fn wake(&self, state: &State, region: usize, later: bool) -> Option<State> {
+        let next = self.follow(state, region, Input::Wake)?;
+        let leads = |state: &State| self.actor(state, region).is_some_and(|actor| actor.holds());
+        let taken = |letter: &Letter| letter.live && usize::from(letter.from) == region;
+        match next.letters.iter().position(taken).filter(|_| !leads(state)) {
+            Some(index) if next.letters.len() > state.letters.len() => self.land(&next, index, later),
+            _ => (!later).then_some(next),
+        }
+    }
+
+    /// Nobody waits for what was sent from there any more; it may land yet.
+    fn orphan(&self, state: &mut State, region: usize) {
+        let from = u8::try_from(region).unwrap();
+        for letter in state.letters.iter_mut().filter(|letter| letter.from == from) {
+            letter.live = false;
+        }
+    }
+
+    fn crash(&self, state: &State, region: usize) -> State {
+        let mut next = state.clone();
+        next.actors[region] = None;
+        next.left.crashes -= 1;
+        self.orphan(&mut next, region);
+        next
+    }
+
+    fn tick(&self, state: &State, slow: Option<usize>) -> State {
+        let mut next = state.clone();
+        next.ticks += 1;
+        next.left.slips -= u8::from(slow.is_some());
+        for (region, clock) in next.clocks.iter_mut().enumerate().take(self.setup.regions.len()) {
+            *clock += if slow == Some(region) { SLOW } else { TICK };
+            let aged = next.actors[region].map(|actor| self.aged(actor, region, *clock));
+            next.actors[region] = aged;
+            let service = &mut next.services[region];
+            service.gate = self.services.aged(&self.setup, (service.gate, region, *clock));
+        }
+        self.services.forget_writes(&self.setup, &mut next);
+        next
+    }
+
+    /// A write that is made and answered at once. One that is made while its region is admitted is seen by every drain.
+    fn write(&self, state: &State, region: usize) -> Option<State> {
+        let ledger = &self.setup.ledgers.get(state.ledger.1).ledger;
+        if ledger.admitted(&self.setup.regions[region]).is_some() || state.store.behind {
+            return None;
+        }
+        let permit = self.services.permit(&self.setup, state, region)?;
+        Some(self.acknowledge(state, region, permit))
+    }
+
+    fn aged(&self, actor: u32, region: usize, clock: u8) -> u32 {
+        self.aged.get(&(actor, region, clock), || {
+            let now = self.setup.now(region, clock).moment;
+            self.number(self.actors.get(actor).aged(&self.setup, now), now)
+        })
+    }
+
+    fn acknowledge(&self, state: &State, region: usize, permit: u32) -> State {
+        let mut next = state.clone();
+        let epoch = self.services.epoch(permit);
+        let setup = &self.setup;
+        let ledger = &setup.ledgers.get(state.ledger.1).ledger;
+        let elsewhere = ledger.active().any(|active| *active != setup.regions[region]);
+        if elsewhere && epoch < ledger.epoch().0 {
+            next.wrong = Some(Wrong::LateAcknowledgement);
+        }
+        next.store.behind |= region != TO;
+        next
+    }
+
+    fn land(&self, state: &State, index: usize, later: bool) -> Option<State> {
+        let mut next = state.clone();
+        let letter = next.letters.remove(index);
+        let answer = match letter.what {
+            What::Swap { expected, value } => self.land_swap(&mut next, expected, value),
+            What::Slot { number, value } => {
+                let mut slots = self.journals.get(next.journal).as_ref().clone();
+                let free = slots.len() == usize::from(number);
+                if free {
+                    slots.push(value);
+                    next.journal = self.journal(slots);
+                }
+                if free { Answer::Applied(0) } else { Answer::Lost }
+            }
+            What::Call { term, .. } => {
+                if term < next.store.acted {
+                    next.wrong = Some(Wrong::StaleCall);
+                }
+                next.store.writer = u8::try_from(TO).unwrap();
+                Answer::Applied(0)
+            }
+        };
+        match (letter.live, later) {
+            (true, true) => next.letters.push(Letter { answer: Some(answer), ..letter }),
+            (true, false) => return Some(self.answer(next, &letter, answer)),
+            (false, true) => return None,
+            (false, false) => {}
+        }
+        Some(next)
+    }
+
+    fn land_swap(&self, next: &mut State, expected: u8, value: u32) -> Answer {
+        let blind = self.setup.has(Seeded::BlindPut);
+        if expected != next.ledger.0 && !blind {
+            return Answer::Lost;
+        }
+        let before = next.ledger;
+        next.ledger = (before.0 + 1, value);
+        next.wrong = rules::of_change(self, next, before.1, value);
+        let (old, new) = (self.setup.ledgers.get(before.1), self.setup.ledgers.get(value));
+        if new.ledger.epoch() > old.ledger.epoch() {
+            next.store.acted = next.store.acted.max(u8::try_from(new.ledger.lease.term.0).unwrap());
+        }
+        Answer::Applied(next.ledger.0)
+    }
+
+    fn reply(&self, state: &State, index: usize) -> Option<State> {
+        let mut next = state.clone();
+        let letter = next.letters.remove(index);
+        let answer = letter.answer?;
+        Some(self.answer(next, &letter, answer))
+    }
+
+    fn answer(&self, state: State, letter: &Letter, answer: Answer) -> State {
+        let input = match (&letter.what, answer) {
+            (What::Swap { .. }, Answer::Applied(version)) => Input::Swapped(Some(version)),
+            (What::Swap { .. }, Answer::Lost) => Input::Swapped(None),
+            (What::Slot { .. }, answer) => Input::Appended(answer != Answer::Lost),
+            (What::Call { .. }, _) => Input::Called,
+        };
+        self.follow(&state, usize::from(letter.from), input).unwrap_or(state)
+    }
+
+    fn give_up(&self, state: &State, index: usize) -> Option<State> {
+        let mut next = state.clone();
+        next.left.silences -= 1;
+        let letter = &mut next.letters[index];
+        letter.live = false;
+        let input = match letter.what {
+            What::Swap { .. } => Input::SwapSilent,
+            What::Slot { .. } => Input::AppendSilent,
+            What::Call { .. } => return None,
+        };
+        let region = usize::from(letter.from);
+        self.follow(&next, region, input)
+    }
+
+    /// Whether what was sent can still take effect.
+    fn can_land(&self, state: &State, letter: &Letter) -> bool {
+        match letter.what {
+            What::Swap { expected, .. } => letter.live || expected == state.ledger.0 || self.setup.has(Seeded::BlindPut),
+            What::Slot { number, .. } => {
+                letter.live || usize::from(number) == self.journals.get(state.journal).len()
+            }
+            What::Call { until, .. } => state.clocks[usize::from(letter.from)] <= until,
+        }
+    }
+
+    /// Brings a state into the one form that stands for all that differ in nothing that matters.
+    fn normal(&self, mut state: State) -> State {
+        let letters = std::mem::take(&mut state.letters);
+        let matters = |letter: &Letter| match letter.live {
+            true => true,
+            false => letter.answer.is_none() && self.can_land(&state, letter),
+        };
+        let mut letters: Vec<Letter> = letters.into_iter().filter(matters).collect();
+        letters.sort();
+        state.letters = letters;
+        let waits = |next: u8| {
+            let services = (0..).zip(&state.services).any(|(rank, service)| rank >= next && !service.answers.is_empty());
+            services || state.letters.iter().any(|letter| letter.answer.is_some() && rank_of(letter) >= next)
+        };
+        state.early = state.early.filter(|next| waits(*next));
+        state
+    }
+
+    fn describe_letter(&self, letter: &Letter) -> String {
+        rules::describe(self, letter)
+    }
+
+    /// The records of a slot.
+    pub(super) fn slot(&self, value: u32) -> Vec<u8> {
+        self.slots.get(value).as_ref().clone()
+    }
+}
+
+/// Services get their answers first, then controllers.
+fn rank_of(letter: &Letter) -> u8 {
+    u8::try_from(MOST).unwrap() + letter.from
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn starts(&self) -> Vec<State> {
+        self.starts.clone()
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let regions = self.setup.regions.len();
+        for (index, letter) in state.letters.iter().enumerate() {
+            match letter.answer {
+                None if self.can_land(state, letter) => {
+                    actions.extend([false, true].map(|later| Action::Land { letter: index, later }));
+                }
+                Some(_) if state.early.is_some_and(|next| next <= rank_of(letter)) => {
+                    actions.push(Action::Reply { letter: index });
+                }
+                _ => {}
+            }
+            let silent = letter.live && state.left.silences > 0 && !matches!(letter.what, What::Call { .. });
+            if silent {
+                actions.push(Action::GiveUp { letter: index });
+            }
+        }
+        for region in 0..regions {
+            let service = &state.services[region];
+            actions.extend([false, true].map(|later| Action::Ask { region, later }));
+            if state.early.is_some_and(|next| usize::from(next) <= region) {
+                actions.extend((0..service.answers.len()).map(|answer| Action::Hear { region, answer }));
+            }
+            actions.push(Action::Write { region });
+            match service.permit {
+                None => actions.push(Action::Begin { region }),
+                Some(_) if self.services.holds(&self.setup, state, region) => {
+                    actions.push(Action::Acknowledge { region });
+                }
+                Some(_) => {}
+            }
+            if let Some(actor) = self.actor(state, region) {
+                actions.extend([false, true].map(|later| Action::Wake { region, later }));
+                if actor.leads() && state.left.aborts > 0 {
+                    actions.push(Action::Abort { region });
+                }
+                if state.left.crashes > 0 {
+                    actions.push(Action::Crash { region });
+                }
+            }
+        }
+        let answers: usize = state.services.iter().map(|service| service.answers.len()).sum();
+        let under_way = state.letters.len() + answers;
+        if state.ticks < self.setup.bounds.ticks && under_way <= self.setup.bounds.messages {
+            actions.push(Action::Tick { slow: None });
+            if state.left.slips > 0 {
+                actions.extend((0..regions).map(|region| Action::Tick { slow: Some(region) }));
+            }
+        }
+    }
+
+    fn next(&self, state: &State, action: &Action) -> Option<State> {
+        let next = match *action {
+            Action::Tick { slow } => Some(self.tick(state, slow)),
+            Action::Ask { region, later } => self.services.ask(&self.setup, state, region, later),
+            Action::Hear { region, answer } => Some(self.services.hear(&self.setup, state, region, answer)),
+            Action::Write { region } => self.write(state, region),
+            Action::Begin { region } => self.services.begin(&self.setup, state, region),
+            Action::Acknowledge { region } => state.services[region].permit.map(|permit| {
+                let mut next = self.acknowledge(state, region, permit);
+                next.services[region].permit = None;
+                next
+            }),
+            Action::Wake { region, later } => self.wake(state, region, later),
+            Action::Abort { region } => {
+                let mut next = state.clone();
+                next.left.aborts -= 1;
+                self.follow(&next, region, Input::Abort)
+            }
+            Action::Crash { region } => Some(self.crash(state, region)),
+            Action::Land { letter, later } => self.land(state, letter, later),
+            Action::Reply { letter } => self.reply(state, letter),
+            Action::GiveUp { letter } => self.give_up(state, letter),
+        };
+        let mut next = next?;
+        next.early = match *action {
+            Action::Tick { .. } => Some(0),
+            Action::Hear { region, .. } => Some(u8::try_from(region).unwrap()),
+            Action::Reply { letter } => Some(rank_of(&state.letters[letter])),
+            _ => None,
+        };
+        let mut next = self.normal(next);
+        next.wrong = next.wrong.or_else(|| rules::of_gates(self, &next));
+        Some(next)
+    }
+
+    fn violation(&self, state: &State) -> Option<String> {
+        state.wrong.map(|wrong| wrong.text().to_owned())
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
