@@ -3,62 +3,74 @@
 mod actor;
 mod carry;
 mod explore;
+mod heal;
 mod rules;
 mod seeded;
 mod service;
 mod setup;
 mod state;
 mod table;
+mod trace;
 mod world;
 
-use explore::{Model, explore};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use explore::{Extent, explore};
+use heal::Healed;
+use seeded::Seeded;
 use setup::{Bounds, Faults, Terms};
+use state::State;
 use world::World;
+
+const NONE: Faults = Faults { take_overs: 0, crashes: 0, slips: 0, silences: 0, aborts: 0 };
+
+/// What an exploration found.
+struct Found {
+    extent: Extent,
+    /// The shortest way to something that must not be.
+    trace: Option<String>,
+    /// How the move went: each thing that was seen at least once.
+    seen: BTreeSet<String>,
+}
+
+fn check(bounds: Bounds, seeded: Option<Seeded>) -> Found {
+    let world = World::new(bounds, seeded);
+    let (healed, seen) = (Healed::default(), RefCell::new(BTreeSet::new()));
+    let (extent, trace) = explore(&world, |state| {
+        note(&world, state, &mut seen.borrow_mut());
+        (state.ticks == bounds.ticks).then(|| healed.fault(&world, state)).flatten()
+    });
+    let trace = trace.map(|trace| trace::text(&world, &trace));
+    Found { extent, trace, seen: seen.into_inner() }
+}
+
+fn note(world: &World, state: &State, seen: &mut BTreeSet<String>) {
+    let ledger = &world.setup.ledgers.get(state.ledger.1).ledger;
+    if let Some(ended) = &ledger.ended {
+        let text = format!("{} under term {}", ended.outcome, ledger.lease.term);
+        if !seen.contains(&text) {
+            seen.insert(text);
+        }
+    }
+}
 
 #[test]
 #[ignore]
 fn try_it() {
     let arg = |name: &str, default: u8| std::env::var(name).ok().map_or(default, |v| v.parse().unwrap());
-    let faults = Faults { crashes: arg("CRASHES", 0), slips: arg("SLIPS", 0), silences: arg("SILENCES", 0), aborts: arg("ABORTS", 0) };
-    let bounds = Bounds { regions: arg("REGIONS", 2).into(), ticks: arg("TICKS", 2), faults, terms: Terms::Drift, messages: arg("MESSAGES", 9).into(), take_overs: arg("TAKE", 9).into() };
-    let world = World::new(bounds, None);
-    let mut ends = std::collections::BTreeMap::<String, usize>::new();
-    let mut proj = std::collections::BTreeMap::<String, std::collections::BTreeMap<String, usize>>::new();
-    let (extent, trace) = explore(&world, |state| {
-        let ledger = &world.setup.ledgers.get(state.ledger.1).ledger;
-        let states: Vec<String> = ledger.admissions.iter().map(|(region, admission)| format!("{region} {} ({})", admission.state, admission.epoch)).collect();
-        if std::env::var("PROJ").is_err() { return None; }
-        let mut put = |name: &str, v: String| { *proj.entry(name.to_owned()).or_default().entry(v).or_default() += 1; };
-        let g = |s: &crate::model_check::state::Service| format!("{:?}", s);
-        put("a", g(&state.services[0])); put("b", g(&state.services[1]));
-        put("services", format!("{:?}", state.services));
-        put("gate a", format!("{:?}", state.services[0].gate));
-        put("gate b", format!("{:?}", state.services[1].gate));
-        put("actors", format!("{:?}", state.actors));
-        put("actor 0", format!("{:?}", state.actors[0]));
-        put("actor 1", format!("{:?}", state.actors[1]));
-        put("actors+letters", format!("{:?} {:?}", state.actors, state.letters));
-        put("ledger", format!("{:?}", state.ledger));
-        put("journal", format!("{:?}", state.journal));
-        put("ledger+journal+store", format!("{:?} {:?} {:?}", state.ledger, state.journal, state.store));
-        put("all but services", format!("{:?} {:?} {:?} {:?} {:?} {:?}", state.ledger, state.journal, state.store, state.actors, state.letters, state.ticks));
-        put("ticks", format!("{}", state.ticks));
-        put("term", format!("{}", ledger.lease.term));
-        put("early", format!("{:?}", state.early));
-        put("letters", format!("{:?}", state.letters.len()));
-        put("answers", format!("{:?}", state.services.iter().map(|s| s.answers.len()).collect::<Vec<_>>()));
-        *ends.entry(format!("{} {:?}", states.join(", "), ledger.ended.as_ref().map(|e| e.outcome))).or_default() += 1;
-        None
-    });
-    println!("{extent:?} actors {} gates {} ledgers {}", world.actors.len(), world.services.len(), world.setup.ledgers.len());
-    println!("{ends:#?}");
-    for (name, m) in &proj { println!("{name}: {}", m.len()); if m.len() < 12 { println!("   {m:?}"); } }
-    if let Some(trace) = trace {
-        println!("{} start {}", trace.what, trace.start);
-        let mut state = world.starts().swap_remove(trace.start);
-        for action in &trace.actions {
-            println!("  {action}  [{:?}]", state.letters.iter().map(|l| rules::describe(&world, l)).collect::<Vec<_>>());
-            state = world.next(&state, action).unwrap();
+    let faults = Faults { crashes: arg("CRASHES", 0), slips: arg("SLIPS", 0), silences: arg("SILENCES", 0), aborts: arg("ABORTS", 0), take_overs: arg("TAKE", 9) };
+    let terms = if arg("DEADLINE", 0) > 0 { Terms::Deadline } else { Terms::Drift };
+    let bounds = Bounds { regions: arg("REGIONS", 2).into(), ticks: arg("TICKS", 2), faults, terms };
+    if arg("SEEDS", 0) > 0 {
+        for seeded in Seeded::ALL {
+            if std::env::var("SEED").is_ok_and(|name| seeded.name() != name) { continue; }
+            let found = check(bounds, Some(seeded));
+            println!("{} {:?}\n{}", seeded.name(), found.extent, found.trace.unwrap_or("NOTHING".into()));
         }
+        return;
     }
+    let found = check(bounds, None);
+    println!("{:?}", found.extent);
+    println!("{:?}\n{}", found.seen, found.trace.unwrap_or_default());
 }

@@ -11,6 +11,7 @@ use crate::call::{Call, Reply};
 use crate::cell::{Cell, Expected, StoreOutcome};
 use crate::clock::{Moment, Now};
 use crate::controller::may_take;
+use crate::error::{Error, ErrorKind};
 use crate::execute::{Change, Want};
 use crate::journal::{Event, FORMAT, JournalHead, Reader, Record, Slot, SlotHash};
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Outcome, Term, Token};
@@ -37,6 +38,8 @@ pub(super) enum Input {
     AppendSilent,
     /// The store has done what it was called for.
     Called,
+    /// It has not said so in time.
+    CallSilent,
 }
 
 /// What it can read of the world, in one step with what it does about it.
@@ -48,15 +51,17 @@ pub(super) struct Seen {
     pub(super) writer: u8,
     /// Whether something acknowledged has not reached the target yet.
     pub(super) behind: bool,
+    /// Whether the bounds let anybody take the lease over.
+    pub(super) take_over: bool,
 }
 
 /// What it does to the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Effect {
     /// A swap of the ledger of this version for this value is sent.
-    Swap { expected: u8, value: u32, what: String },
+    Swap { expected: u8, value: u32 },
     /// A slot of the journal is sent.
-    Slot { number: u8, value: u32, what: String },
+    Slot { number: u8, value: u32 },
     /// The store is called, by an actor of this term; the call lands within so many units, or not at all.
     Call { term: u8, within: u8 },
     /// The store has proven that it is drained.
@@ -219,10 +224,10 @@ impl Actor {
             }
             Input::Appended(false) => self.appended(desk, Reply::Store(Ok(StoreOutcome::Lost))),
             Input::AppendSilent => self.appended(desk, silence()),
-            Input::Called => {
-                if let Some(step) = self.call.take() {
-                    self.tell(desk, Told::Replied(step, Reply::Promote(Ok(()))));
-                }
+            Input::Called => self.called(desk, Ok(())),
+            Input::CallSilent => {
+                let message = "no answer in time";
+                self.called(desk, Err(Error::new(ErrorKind::Timeout, "promote", message)));
             }
         }
         self.end();
@@ -244,8 +249,8 @@ impl Actor {
         let waited = desk.now.moment.since(*since);
         let busy = self.swap.is_some() || !self.queue.is_empty();
         // Once the move is over there is nothing to take the lease for.
-        let more = ledger.lease.term.0 <= setup.bounds.take_overs;
-        if ledger.execution.is_some() && more && !busy && may_take(&setup.policy, &ledger, here, true, waited) {
+        let more = desk.seen.take_over && ledger.execution.is_some();
+        if more && !busy && may_take(&setup.policy, &ledger, here, true, waited) {
             self.queue.push_back(Purpose::Acquire(seen.clone()));
         }
     }
@@ -349,13 +354,7 @@ impl Actor {
         // The call says nothing that its swap does not.
         let _ = swap.begin();
         let value = setup.number(next);
-        let what = match &purpose {
-            Purpose::Acquire(_) => "take the lease".to_owned(),
-            Purpose::Step(_, Change::Reopen) => "reopen".to_owned(),
-            Purpose::Step(step, _) => step.to_string(),
-            Purpose::End => "end".to_owned(),
-        };
-        desk.effects.push(Effect::Swap { expected: self.view.0, value, what });
+        desk.effects.push(Effect::Swap { expected: self.view.0, value });
         self.swap = Some((swap, purpose, value, self.view));
         if setup.has(Seeded::WaitFromSend) {
             self.sent = desk.now.moment;
@@ -376,8 +375,7 @@ impl Actor {
                     reply = Reply::Load(Ok(Some(desk.setup.cell(there, version))));
                 }
                 Next::Call(_) => {
-                    let what = "the same again".to_owned();
-                    desk.effects.push(Effect::Swap { expected: on.0, value, what });
+                    desk.effects.push(Effect::Swap { expected: on.0, value });
                     self.swap = Some((swap, purpose, value, on));
                     return;
                 }
@@ -456,8 +454,6 @@ impl Actor {
             return;
         }
         let records = std::mem::take(&mut self.unwritten);
-        let what: Vec<&str> = records.iter().map(|(record, _)| name(&record.event)).collect();
-        let what = what.join(", ");
         let number = self.head.slots;
         let said = records.iter().map(|(record, _)| record.clone()).collect();
         let (bytes, after) = self.slot_of(desk.setup, term, said);
@@ -465,7 +461,7 @@ impl Actor {
         let cell = desk.setup.cells.journal(number);
         let mut swap = Swap::new(cell, Expected::Absent, bytes, writer).unwrap();
         let _ = swap.begin();
-        desk.effects.push(Effect::Slot { number: u8::try_from(number).unwrap(), value, what });
+        desk.effects.push(Effect::Slot { number: u8::try_from(number).unwrap(), value });
         let late = desk.setup.has(Seeded::CallsTooLate);
         let sent = if late { desk.now.moment } else { Moment::START };
         self.slot = Some(OpenSlot { swap, after, records, value, sent });
@@ -498,7 +494,7 @@ impl Actor {
                 }
                 Next::Call(_) => {
                     let (number, value) = (u8::try_from(self.head.slots).unwrap(), open.value);
-                    desk.effects.push(Effect::Slot { number, value, what: "the same again".into() });
+                    desk.effects.push(Effect::Slot { number, value });
                     self.slot = Some(open);
                     return;
                 }
@@ -518,7 +514,7 @@ impl Actor {
         if let Role::Recovering { term } = self.role {
             self.role = Role::Leading { term };
             let ledger = desk.ledger(self.view);
-            if ledger.execution.is_some() {
+            if ledger.execution.is_some() && !desk.setup.has(Seeded::ForgetsMove) {
                 self.carry = Some(Carry::resumed(desk.setup, &ledger, &self.records, desk.now.moment));
                 self.tell(desk, Told::Advance);
             }
@@ -535,6 +531,12 @@ impl Actor {
     }
 
     // ----- the execution -----
+
+    fn called(&mut self, desk: &mut Desk<'_>, answer: Result<(), Error>) {
+        if let Some(step) = self.call.take() {
+            self.tell(desk, Told::Replied(step, Reply::Promote(answer)));
+        }
+    }
 
     fn tell(&mut self, desk: &mut Desk<'_>, told: Told) {
         let Some(mut carry) = self.carry.take() else { return };
@@ -580,15 +582,4 @@ impl Actor {
 
 fn silence() -> Reply {
     Reply::Store(Ok(StoreOutcome::Unknown { why: "no answer in time".into() }))
-}
-
-/// An event in a word.
-fn name(event: &Event) -> &'static str {
-    match event {
-        Event::TookOver => "took over",
-        Event::Intended { .. } => "intended",
-        Event::Done { .. } => "done",
-        Event::Aborting { .. } => "aborting",
-        _ => "said",
-    }
 }

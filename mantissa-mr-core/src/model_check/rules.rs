@@ -1,8 +1,7 @@
 //! The rules that hold always, as far as the model goes.
 
-use super::state::{Letter, State, What, Wrong};
+use super::state::{State, Wrong};
 use super::world::World;
-use crate::journal::{Event, Slot};
 use crate::ledger::Ledger;
 
 /// Rule 1: at most one region could acknowledge a write now.
@@ -50,41 +49,4 @@ fn of_records(old: &Ledger, new: &Ledger) -> Option<Wrong> {
         }
     }
     (new.active().count() > 1).then_some(Wrong::TwoActive)
-}
-
-/// A letter in words.
-pub(super) fn describe(world: &World, letter: &Letter) -> String {
-    match letter.what {
-        What::Swap { value, .. } => {
-            let ledger = &world.setup.ledgers.get(value).ledger;
-            let states: Vec<String> = ledger
-                .admissions
-                .iter()
-                .map(|(region, admission)| format!("{region} {} ({})", admission.state, admission.epoch))
-                .collect();
-            let holder = ledger.lease.holder.as_ref().map_or("nobody", |holder| holder.as_str());
-            format!("ledger: {}; term {} of {holder}", states.join(", "), ledger.lease.term)
-        }
-        What::Slot { number, value } => {
-            let slot: Slot = serde_json::from_slice(&world.slot(value)).unwrap();
-            let events: Vec<String> = slot.records.iter().map(|record| in_words(&record.event)).collect();
-            format!("slot {number}: {}", events.join(", "))
-        }
-        What::Call { term, .. } => format!("promote {}, term {term}", world.setup.plan.to),
-    }
-}
-
-fn in_words(event: &Event) -> String {
-    match event {
-        Event::TookOver => "took over".to_owned(),
-        Event::Began { .. } => "began".to_owned(),
-        Event::Intended { step, attempt, .. } => format!("intended {step} ({attempt})"),
-        Event::Done { step, .. } => format!("done {step}"),
-        Event::Failed { step, .. } => format!("failed {step}"),
-        Event::Skipped { step, .. } => format!("skipped {step}"),
-        Event::Paused { .. } => "paused".to_owned(),
-        Event::Resumed { .. } => "resumed".to_owned(),
-        Event::Aborting { .. } => "aborting".to_owned(),
-        Event::Ended { .. } => "ended".to_owned(),
-    }
 }

@@ -23,8 +23,6 @@ pub(super) enum Seeded {
     KeepsEpoch,
     /// Whoever takes the lease over keeps the term.
     KeepsTerm,
-    /// A region is admitted beside the one that still serves.
-    OpensBeside,
     /// An actor takes a slot of the journal that somebody else wrote for its own.
     IgnoresTakenSlot,
     /// A call goes out before its intention is in the journal.
@@ -35,6 +33,43 @@ pub(super) enum Seeded {
     DoesNotWaitOut,
     /// Whoever takes over waits for the open call as if all clocks ran at one rate.
     WaitsOutWithoutMargin,
+    /// Whoever takes over does not go on with what is under way.
+    ForgetsMove,
     /// A move takes every answer about a drain for the proof.
     TakesAnyDrain,
+}
+
+impl Seeded {
+    /// All of them, with what finds each: in `traces`, the shortest way to it.
+    pub(super) const ALL: [Self; 17] = [
+        Self::TrustFromAnswer,
+        Self::NoRateMargin,
+        Self::NoSealWait,
+        Self::WaitFromSend,
+        Self::NoDeadlineWait,
+        Self::PermitOutlivesTrust,
+        Self::PermitOutlivesWait,
+        Self::BlindPut,
+        Self::KeepsEpoch,
+        Self::KeepsTerm,
+        Self::IgnoresTakenSlot,
+        Self::CallsTooEarly,
+        Self::CallsTooLate,
+        Self::DoesNotWaitOut,
+        Self::WaitsOutWithoutMargin,
+        Self::ForgetsMove,
+        Self::TakesAnyDrain,
+    ];
+
+    /// Its name, as its trace's file has it.
+    pub(super) fn name(self) -> String {
+        let mut name = String::new();
+        for letter in format!("{self:?}").chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('-');
+            }
+            name.extend(letter.to_lowercase());
+        }
+        name
+    }
 }

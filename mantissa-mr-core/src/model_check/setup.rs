@@ -35,10 +35,6 @@ pub(super) const TO: usize = 1;
 pub(super) struct Bounds {
     pub(super) regions: usize,
     pub(super) ticks: u8,
-    /// Messages that outlast a tick, at any one time.
-    pub(super) messages: usize,
-    /// Terms of the lease.
-    pub(super) take_overs: u64,
     pub(super) faults: Faults,
     pub(super) terms: Terms,
 }
@@ -46,6 +42,8 @@ pub(super) struct Bounds {
 /// What can still go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Faults {
+    /// Controllers that take the lease over, be its holder lost or only slow.
+    pub(super) take_overs: u8,
     /// Controllers that are lost for good.
     pub(super) crashes: u8,
     /// Ticks in which one region's clocks are slow.
@@ -189,11 +187,6 @@ pub(super) fn wall() -> Timestamp {
 /// A cell's state after so many changes.
 pub(super) fn version_of(changes: u8) -> CellVersion {
     CellVersion(changes.to_string())
-}
-
-/// A span in units, the last having begun.
-pub(super) fn units(span: Duration) -> u8 {
-    u8::try_from(span.as_nanos().div_ceil(UNIT.as_nanos())).unwrap()
 }
 
 /// The library's own plan of a switchover of one store. Nothing in it is ever overdue.

@@ -1,7 +1,5 @@
 //! What can happen in the world, and what comes of it.
 
-use std::fmt;
-
 use super::actor::{Actor, Desk, Effect, Input, Seen};
 use super::explore::Model;
 use super::rules;
@@ -10,6 +8,7 @@ use super::service::Services;
 use super::setup::{Bounds, FROM, MOST, SLOW, Setup, TICK, TO};
 use super::state::{Answer, Letter, Service, State, Store, What, Wrong};
 use super::table::{Interner, Memo};
+use super::trace;
 use crate::clock::Moment;
 
 /// One thing that happens.
@@ -112,7 +111,7 @@ impl World {
     fn drained(&self, begun: &State) -> State {
         let mut state = begun.clone();
         let intends = |state: &State| {
-            let about = |letter: &Letter| self.describe_letter(letter).contains("intended");
+            let about = |letter: &Letter| trace::letter(self, letter).contains("intended");
             state.letters.iter().any(about)
         };
         let mut actions = Vec::new();
@@ -153,7 +152,8 @@ impl World {
         let actor = state.actors[region]?;
         let clock = state.clocks[region];
         let (writer, behind) = (state.store.writer, state.store.behind);
-        let seen = Seen { ledger: state.ledger, journal: state.journal, writer, behind };
+        let (ledger, journal, take_over) = (state.ledger, state.journal, state.left.take_overs > 0);
+        let seen = Seen { ledger, journal, writer, behind, take_over };
         let told = self.told.get(&(actor, clock, seen, input), || {
             let journal = self.journals.get(seen.journal);
             let mut next = self.actors.get(actor).as_ref().clone();
@@ -168,7 +168,7 @@ impl World {
         (told.0 != actor || !told.1.is_empty()).then_some(told)
     }
 
-    fn follow(&self, state: &State, region: usize, input: Input) -> Option<State> {
+    pub(super) fn follow(&self, state: &State, region: usize, input: Input) -> Option<State> {
         let (actor, effects) = self.tell(state, region, input)?;
         let mut next = state.clone();
         next.actors[region] = Some(actor);
@@ -197,12 +197,16 @@ impl World {
 
     /// A swap that takes the lease lands at once: had it been on its way for a while and then landed, nothing would have
     /// changed since it was sent, and it might as well have been sent then; had it not landed, not at all.
-    fn wake(&self, state: &State, region: usize, later: bool) -> Option<State> {
+    pub(super) fn wake(&self, state: &State, region: usize, later: bool) -> Option<State> {
         let next = self.follow(state, region, Input::Wake)?;
         let leads = |state: &State| self.actor(state, region).is_some_and(|actor| actor.holds());
         let taken = |letter: &Letter| letter.live && usize::from(letter.from) == region;
         match next.letters.iter().position(taken).filter(|_| !leads(state)) {
-            Some(index) if next.letters.len() > state.letters.len() => self.land(&next, index, later),
+            Some(index) if next.letters.len() > state.letters.len() => {
+                let mut landed = self.land(&next, index, later)?;
+                landed.left.take_overs -= 1;
+                Some(landed)
+            }
             _ => (!later).then_some(next),
         }
     }
@@ -223,7 +227,7 @@ impl World {
         next
     }
 
-    fn tick(&self, state: &State, slow: Option<usize>) -> State {
+    pub(super) fn tick(&self, state: &State, slow: Option<usize>) -> State {
         let mut next = state.clone();
         next.ticks += 1;
         next.left.slips -= u8::from(slow.is_some());
@@ -268,7 +272,7 @@ impl World {
         next
     }
 
-    fn land(&self, state: &State, index: usize, later: bool) -> Option<State> {
+    pub(super) fn land(&self, state: &State, index: usize, later: bool) -> Option<State> {
         let mut next = state.clone();
         let letter = next.letters.remove(index);
         let answer = match letter.what {
@@ -307,6 +311,9 @@ impl World {
         let before = next.ledger;
         next.ledger = (before.0 + 1, value);
         next.wrong = rules::of_change(self, next, before.1, value);
+        if expected != before.0 {
+            next.wrong = next.wrong.or(Some(Wrong::LostChange));
+        }
         let (old, new) = (self.setup.ledgers.get(before.1), self.setup.ledgers.get(value));
         if new.ledger.epoch() > old.ledger.epoch() {
             next.store.acted = next.store.acted.max(u8::try_from(new.ledger.lease.term.0).unwrap());
@@ -314,7 +321,7 @@ impl World {
         Answer::Applied(next.ledger.0)
     }
 
-    fn reply(&self, state: &State, index: usize) -> Option<State> {
+    pub(super) fn reply(&self, state: &State, index: usize) -> Option<State> {
         let mut next = state.clone();
         let letter = next.letters.remove(index);
         let answer = letter.answer?;
@@ -331,22 +338,23 @@ impl World {
         self.follow(&state, usize::from(letter.from), input).unwrap_or(state)
     }
 
-    fn give_up(&self, state: &State, index: usize) -> Option<State> {
+    pub(super) fn give_up(&self, state: &State, index: usize) -> Option<State> {
         let mut next = state.clone();
-        next.left.silences -= 1;
         let letter = &mut next.letters[index];
         letter.live = false;
         let input = match letter.what {
             What::Swap { .. } => Input::SwapSilent,
             What::Slot { .. } => Input::AppendSilent,
-            What::Call { .. } => return None,
+            What::Call { .. } => Input::CallSilent,
         };
+        next.left.silences -= u8::from(input != Input::CallSilent);
+        let letter = &next.letters[index];
         let region = usize::from(letter.from);
         self.follow(&next, region, input)
     }
 
     /// Whether what was sent can still take effect.
-    fn can_land(&self, state: &State, letter: &Letter) -> bool {
+    pub(super) fn can_land(&self, state: &State, letter: &Letter) -> bool {
         match letter.what {
             What::Swap { expected, .. } => letter.live || expected == state.ledger.0 || self.setup.has(Seeded::BlindPut),
             What::Slot { number, .. } => {
@@ -357,7 +365,7 @@ impl World {
     }
 
     /// Brings a state into the one form that stands for all that differ in nothing that matters.
-    fn normal(&self, mut state: State) -> State {
+    pub(super) fn normal(&self, mut state: State) -> State {
         let letters = std::mem::take(&mut state.letters);
         let matters = |letter: &Letter| match letter.live {
             true => true,
@@ -374,11 +382,7 @@ impl World {
         state
     }
 
-    fn describe_letter(&self, letter: &Letter) -> String {
-        rules::describe(self, letter)
-    }
-
-    /// The records of a slot.
+    /// The bytes of a slot.
     pub(super) fn slot(&self, value: u32) -> Vec<u8> {
         self.slots.get(value).as_ref().clone()
     }
@@ -409,7 +413,10 @@ impl Model for World {
                 }
                 _ => {}
             }
-            let silent = letter.live && state.left.silences > 0 && !matches!(letter.what, What::Call { .. });
+            let silent = match letter.what {
+                What::Call { until, .. } => letter.answer.is_none() && state.clocks[usize::from(letter.from)] >= until,
+                _ => state.left.silences > 0,
+            } && letter.live;
             if silent {
                 actions.push(Action::GiveUp { letter: index });
             }
@@ -438,9 +445,7 @@ impl Model for World {
                 }
             }
         }
-        let answers: usize = state.services.iter().map(|service| service.answers.len()).sum();
-        let under_way = state.letters.len() + answers;
-        if state.ticks < self.setup.bounds.ticks && under_way <= self.setup.bounds.messages {
+        if state.ticks < self.setup.bounds.ticks {
             actions.push(Action::Tick { slow: None });
             if state.left.slips > 0 {
                 actions.extend((0..regions).map(|region| Action::Tick { slow: Some(region) }));
@@ -485,11 +490,5 @@ impl Model for World {
 
     fn violation(&self, state: &State) -> Option<String> {
         state.wrong.map(|wrong| wrong.text().to_owned())
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
     }
 }
