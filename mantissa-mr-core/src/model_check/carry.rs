@@ -154,7 +154,10 @@ fn status(desk: &Desk<'_>) -> StoreStatus {
     let replica = |(index, region): (usize, &crate::name::Region)| {
         let writes = index == usize::from(desk.seen.writer);
         let role = if writes { Role::Writer } else { Role::Replica };
-        (region.clone(), ReplicaStatus { role, lag: Lag::Unknown { why: String::new() }, watermark: None, backlog: None })
+        (
+            region.clone(),
+            ReplicaStatus { role, lag: Lag::Unknown { why: String::new() }, watermark: None, backlog: None },
+        )
     };
     StoreStatus { replicas: desk.setup.regions.iter().enumerate().map(replica).collect() }
 }

@@ -14,9 +14,10 @@ pub(super) fn of_gates(world: &World, state: &State) -> Option<Wrong> {
 /// The rules about one change of the ledger.
 pub(super) fn of_change(world: &World, state: &State, before: u32, after: u32) -> Option<Wrong> {
     let (old, new) = (&world.setup.ledgers.get(before).ledger, &world.setup.ledgers.get(after).ledger);
-    let admits = new.admissions.iter().find(|(region, _)| {
-        old.admitted(region).is_none() && new.admitted(region).is_some()
-    });
+    let admits = new
+        .admissions
+        .iter()
+        .find(|(region, _)| old.admitted(region).is_none() && new.admitted(region).is_some());
     if let Some(wrong) = of_records(old, new) {
         return Some(wrong);
     }

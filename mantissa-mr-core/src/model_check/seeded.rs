@@ -40,27 +40,6 @@ pub(super) enum Seeded {
 }
 
 impl Seeded {
-    /// All of them, with what finds each: in `traces`, the shortest way to it.
-    pub(super) const ALL: [Self; 17] = [
-        Self::TrustFromAnswer,
-        Self::NoRateMargin,
-        Self::NoSealWait,
-        Self::WaitFromSend,
-        Self::NoDeadlineWait,
-        Self::PermitOutlivesTrust,
-        Self::PermitOutlivesWait,
-        Self::BlindPut,
-        Self::KeepsEpoch,
-        Self::KeepsTerm,
-        Self::IgnoresTakenSlot,
-        Self::CallsTooEarly,
-        Self::CallsTooLate,
-        Self::DoesNotWaitOut,
-        Self::WaitsOutWithoutMargin,
-        Self::ForgetsMove,
-        Self::TakesAnyDrain,
-    ];
-
     /// Its name, as its trace's file has it.
     pub(super) fn name(self) -> String {
         let mut name = String::new();

@@ -9,9 +9,6 @@ use crate::clock::Now;
 use crate::deployment::Deployment;
 use crate::gate::{GateMachine, Permit, RenewPolicy};
 
-/// So many answers can be on their way to one gate.
-const MOST_ANSWERS: usize = 1;
-
 /// A gate, in a region, at a moment of its clock.
 pub(super) type At = (u32, usize, u8);
 
@@ -55,36 +52,39 @@ impl Services {
 
     /// The same gate, when it is later.
     pub(super) fn aged(&self, setup: &Setup, at: At) -> u32 {
-        self.aged.get(&at, || self.number(self.gates.get(at.0).as_ref().clone(), setup.now(at.1, at.2)))
+        self.aged.get(&at, || self.gates.of(at.0, |gate| self.number(gate.clone(), setup.now(at.1, at.2))))
     }
 
     /// The gate once it has read the ledger, if it is time to.
     fn asks(&self, setup: &Setup, region: usize, gate: u32, clock: u8) -> Option<u32> {
-        self.asked.get(&(gate, region, clock), || {
-            let mut machine = self.gates.get(gate).as_ref().clone();
-            let now = setup.now(region, clock);
+        let now = setup.now(region, clock);
+        let ask = |gate: &GateMachine| {
+            let mut machine = gate.clone();
             let outputs = machine.step(now, Input::Wake);
             let reads = outputs.iter().any(|output| matches!(output, Output::Call(_)));
             reads.then(|| self.number(machine, now))
-        })
+        };
+        self.asked.get(&(gate, region, clock), || self.gates.of(gate, ask))
     }
 
     /// The gate once it has got the answer to its read so-and-so.
     fn hears(&self, setup: &Setup, at: At, since: u64, read: u32) -> u32 {
         let (gate, region, clock) = at;
-        self.heard.get(&(at, since, read), || {
-            let mut machine = self.gates.get(gate).as_ref().clone();
+        let now = setup.now(region, clock);
+        let hear = |gate: &GateMachine| {
+            let mut machine = gate.clone();
             let reply = Reply::Load(Ok(Some(setup.cell(read, 0))));
-            let (now, id) = (setup.now(region, clock), machine.number(since));
+            let id = machine.number(since);
             let _ = machine.step(now, Input::Reply { id, reply });
             self.number(machine, now)
-        })
+        };
+        self.heard.get(&(at, since, read), || self.gates.of(gate, hear))
     }
 
     /// Whether the gate's trust has not run out.
     pub(super) fn is_open(&self, setup: &Setup, state: &State, region: usize) -> bool {
         let at = (state.services[region].gate, region, state.clocks[region]);
-        self.open.get(&at, || self.gates.get(at.0).is_open(setup.now(region, at.2)))
+        self.open.get(&at, || self.gates.of(at.0, |gate| gate.is_open(setup.now(region, at.2))))
     }
 
     /// Whether a write could be acknowledged in this region now.
@@ -109,7 +109,11 @@ impl Services {
         self.holds.get(&(at, permit), || {
             let now = setup.now(region, at.2);
             let permit = self.permits.get(permit);
-            if outlives(setup) { now.moment < permit.deadline } else { self.gates.get(at.0).holds(now, &permit) }
+            if outlives(setup) {
+                now.moment < permit.deadline
+            } else {
+                self.gates.get(at.0).holds(now, &permit)
+            }
         })
     }
 
@@ -125,22 +129,22 @@ impl Services {
         let mut next = state.clone();
         let service = &mut next.services[region];
         service.gate = gate;
-        service.answers.iter_mut().for_each(|(since, _)| *since += 1);
+        service.answer = service.answer.map(|(since, read)| (since + 1, read));
         match later {
             false => service.gate = self.hears(setup, (gate, region, state.clocks[region]), 1, read),
-            true if service.answers.len() == MOST_ANSWERS => return None,
-            true => service.answers.push((1, read)),
+            true if service.answer.is_some() => return None,
+            true => service.answer = Some((1, read)),
         }
         Some(next)
     }
 
     /// The gate gets an answer.
-    pub(super) fn hear(&self, setup: &Setup, state: &State, region: usize, index: usize) -> State {
+    pub(super) fn hear(&self, setup: &Setup, state: &State, region: usize) -> Option<State> {
         let mut next = state.clone();
         let service = &mut next.services[region];
-        let (since, read) = service.answers.remove(index);
+        let (since, read) = service.answer.take()?;
         service.gate = self.hears(setup, (service.gate, region, state.clocks[region]), since, read);
-        next
+        Some(next)
     }
 
     /// A write begins, if it is permitted and can take until the next tick.
@@ -169,10 +173,6 @@ impl Services {
     /// The epoch that a permit was given under.
     pub(super) fn epoch(&self, permit: u32) -> u64 {
         self.permits.get(permit).epoch.0
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.gates.len()
     }
 }
 

@@ -54,27 +54,33 @@ pub(super) struct Faults {
     pub(super) aborts: u8,
 }
 
-/// Which of the times that gates and moves keep to.
+/// The times that gates and moves keep to. A clock that is slow in as many ticks as the bounds allow keeps the margin over
+/// every span that something is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Terms {
-    /// What the clocks' rates add to the trust is more than the write deadline.
+    /// What the rates of clocks can add to the trust is more than the write deadline: at most two slow ticks.
     Drift,
-    /// A write may take longer than what the clocks' rates add to the trust.
+    /// It is less, and a write can take until the next tick: at most one slow tick.
     Deadline,
 }
 
 impl Terms {
     fn gate(self) -> GateTerms {
         let (trust, write_deadline, ppm) = match self {
-            // Waits (3 + 1) * 3/2 = 6 units: three ticks.
+            // A seal is waited out in (3 + 1) * 3/2 units: three ticks.
             Self::Drift => (3, 1, 500_000),
-            // Waits (3 + 2) * 4/3 units, the last of eight having begun: four ticks.
+            // In (3 + 2) * 4/3 units: four ticks.
             Self::Deadline => (3, 2, 333_333),
         };
-        GateTerms {
-            trust: UNIT * trust,
-            write_deadline: UNIT * write_deadline,
-            rate_margin: RateMargin { ppm },
+        let (trust, write_deadline) = (UNIT * trust, UNIT * write_deadline);
+        GateTerms { trust, write_deadline, rate_margin: RateMargin { ppm } }
+    }
+
+    /// Half of it more is journaled, and whoever takes over waits for that in three ticks.
+    fn call_deadline(self) -> Duration {
+        match self {
+            Self::Drift => UNIT * 2,
+            Self::Deadline => UNIT * 3,
         }
     }
 }
@@ -108,8 +114,9 @@ impl Setup {
         fixture.spec.regions.truncate(bounds.regions);
         let policy = &mut fixture.spec.policy;
         policy.gate = bounds.terms.gate();
-        // A lease of one tick, half of it more for who is in the region that serves; a call may land until a tick later.
-        (policy.timing.lease, policy.timing.beat, policy.timing.call_deadline) = (UNIT, UNIT / 4, UNIT * 2);
+        // A lease of one tick, half of it more for who is in the region that serves.
+        (policy.timing.lease, policy.timing.beat) = (UNIT, UNIT / 4);
+        policy.timing.call_deadline = bounds.terms.call_deadline();
         let policy = policy.clone();
         let group = &mut fixture.spec.groups[0];
         (group.routers, group.scalers, group.checks) = (Vec::new(), Vec::new(), Vec::new());

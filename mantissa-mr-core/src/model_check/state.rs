@@ -44,8 +44,8 @@ pub(super) struct Store {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Service {
     pub(super) gate: u32,
-    /// Reads of the ledger on their way back: how many were sent since, and what they found.
-    pub(super) answers: Vec<(u64, u32)>,
+    /// A read of the ledger on its way back: how many were sent since, itself included, and what it found.
+    pub(super) answer: Option<(u64, u32)>,
     /// The permit of the write that is under way.
     pub(super) permit: Option<u32>,
 }
@@ -109,7 +109,9 @@ impl Wrong {
             Self::EpochKept => "rule 4: a region is admitted under an epoch that is not new",
             Self::WentBack => "rule 4: an epoch or a term went back",
             Self::TwoHolders => "rule 4: one term has two holders",
-            Self::LostChange => "rule 4: a change of the ledger was made to another ledger than the one that was read",
+            Self::LostChange => {
+                "rule 4: a change of the ledger was made to another ledger than the one that was read"
+            }
             Self::StaleCall => "rule 5: a call takes effect after somebody of a higher term has acted",
         }
     }

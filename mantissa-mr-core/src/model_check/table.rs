@@ -1,11 +1,15 @@
 //! Numbers for values, and tables that are only looked up in: what makes millions of states small and fast.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 /// A map that is never walked through, so that its order does not matter; its hasher has no random part.
-#[expect(clippy::disallowed_types, reason = "only looked up in, never walked through, and the hasher is fixed")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "only looked up in, never walked through, and the hasher is fixed"
+)]
 pub(super) type Map<K, V> = std::collections::HashMap<K, V, BuildHasherDefault<Fx>>;
 
 /// The multiplicative hash that rustc uses, with a last round that spreads the high bits.
@@ -102,7 +106,8 @@ impl Fingerprints {
 #[derive(Debug)]
 pub(super) struct Interner<T> {
     numbers: RefCell<Map<String, u32>>,
-    values: RefCell<Vec<Rc<T>>>,
+    /// The first value and the last one with this number.
+    values: RefCell<Vec<[Rc<T>; 2]>>,
 }
 
 impl<T> Default for Interner<T> {
@@ -113,19 +118,28 @@ impl<T> Default for Interner<T> {
 
 impl<T> Interner<T> {
     pub(super) fn number(&self, key: String, value: T) -> u32 {
-        let mut values = self.values.borrow_mut();
-        *self.numbers.borrow_mut().entry(key).or_insert_with(|| {
-            values.push(Rc::new(value));
-            u32::try_from(values.len() - 1).expect("no more values than fit")
-        })
+        let (mut values, value) = (self.values.borrow_mut(), Rc::new(value));
+        let next = u32::try_from(values.len()).expect("no more values than fit");
+        let number = *self.numbers.borrow_mut().entry(key).or_insert(next);
+        match values.get_mut(usize::try_from(number).unwrap()) {
+            Some([_, last]) => *last = value,
+            None => values.push([value.clone(), value]),
+        }
+        number
     }
 
     pub(super) fn get(&self, number: u32) -> Rc<T> {
-        self.values.borrow()[usize::try_from(number).unwrap()].clone()
+        self.values.borrow()[usize::try_from(number).unwrap()][0].clone()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.values.borrow().len()
+    /// What a function makes of a value. Since the first one stands for all, it must make the same of the last one.
+    pub(super) fn of<R: PartialEq + fmt::Debug>(&self, number: u32, function: impl Fn(&T) -> R) -> R {
+        let [first, last] = self.values.borrow()[usize::try_from(number).unwrap()].clone();
+        let made = function(&first);
+        if !Rc::ptr_eq(&first, &last) {
+            assert_eq!(made, function(&last), "two values that differ in what matters have one key");
+        }
+        made
     }
 }
 

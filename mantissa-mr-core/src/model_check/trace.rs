@@ -23,22 +23,28 @@ pub(super) fn text(world: &World, trace: &Trace<Action>) -> String {
 fn said(world: &World, state: &State, action: &Action) -> String {
     let name = |region: usize| &world.setup.regions[region];
     let later = |later: bool| if later { "; the answer will come later" } else { "" };
-    let about = |index: usize| (name(usize::from(state.letters[index].from)), letter(world, &state.letters[index]));
+    let about =
+        |index: usize| (name(usize::from(state.letters[index].from)), letter(world, &state.letters[index]));
     match *action {
         Action::Tick { slow: None } => "time goes on".to_owned(),
-        Action::Tick { slow: Some(region) } => format!("time goes on, and {}'s clocks are slow", name(region)),
+        Action::Tick { slow: Some(region) } => {
+            format!("time goes on, and {}'s clocks are slow", name(region))
+        }
         Action::Ask { region, later: waits } => {
             let ledger = &world.setup.ledgers.get(state.ledger.1).ledger;
             format!("{}'s gate reads the ledger: {}{}", name(region), admissions(ledger), later(waits))
         }
-        Action::Hear { region, answer } => {
-            let ledger = &world.setup.ledgers.get(state.services[region].answers[answer].1).ledger;
-            format!("{}'s gate gets its answer: {}", name(region), admissions(ledger))
+        Action::Hear { region } => {
+            let read = state.services[region].answer.map(|(_, read)| world.setup.ledgers.get(read));
+            let read = read.map_or("nothing".to_owned(), |read| admissions(&read.ledger));
+            format!("{}'s gate gets its answer: {read}", name(region))
         }
         Action::Write { region } => format!("{} makes a write and acknowledges it", name(region)),
         Action::Begin { region } => format!("{} begins a write", name(region)),
         Action::Acknowledge { region } => format!("{} acknowledges its write", name(region)),
-        Action::Wake { region, later: waits } => format!("{}'s controller looks{}", name(region), later(waits)),
+        Action::Wake { region, later: waits } => {
+            format!("{}'s controller looks{}", name(region), later(waits))
+        }
         Action::Abort { region } => format!("{}'s controller is told to give the move up", name(region)),
         Action::Crash { region } => format!("{}'s controller is lost", name(region)),
         Action::Land { letter, later: waits } => {
@@ -67,7 +73,11 @@ fn sent(world: &World, before: &State, after: &State) -> String {
     for new in after.letters.iter().filter(|new| new.answer.is_none() && !before.letters.contains(new)) {
         let orphaned = Letter { live: true, ..(*new).clone() };
         if !before.letters.contains(&orphaned) {
-            said.push_str(&format!("; {}'s sends ({})", world.setup.regions[usize::from(new.from)], letter(world, new)));
+            said.push_str(&format!(
+                "; {}'s sends ({})",
+                world.setup.regions[usize::from(new.from)],
+                letter(world, new)
+            ));
         }
     }
     said

@@ -5,11 +5,15 @@ use super::explore::Model;
 use super::rules;
 use super::seeded::Seeded;
 use super::service::Services;
-use super::setup::{Bounds, FROM, MOST, SLOW, Setup, TICK, TO};
-use super::state::{Answer, Letter, Service, State, Store, What, Wrong};
+use super::setup::{Bounds, SLOW, Setup, TICK, TO};
+use super::state::{Letter, State, What, Wrong};
 use super::table::{Interner, Memo};
-use super::trace;
 use crate::clock::Moment;
+
+mod letters;
+mod start;
+
+use letters::rank_of;
 
 /// One thing that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub(super) enum Action {
     /// A gate reads the ledger, and gets the answer at once or later.
     Ask { region: usize, later: bool },
     /// A gate gets an answer of an earlier tick.
-    Hear { region: usize, answer: usize },
+    Hear { region: usize },
     /// A write is permitted, made and acknowledged.
     Write { region: usize },
     /// A write is permitted, and begins.
@@ -75,66 +79,6 @@ impl World {
         world
     }
 
-    /// The move has just begun, and everybody knows what the ledger says.
-    fn begun(&self) -> State {
-        let setup = &self.setup;
-        let ledger = (0, setup.number(setup.begun()));
-        let (leader, slot) = Actor::leading(TO, setup, ledger);
-        let slot = self.slots.number(format!("{slot:?}"), slot);
-        let mut actors = [None; MOST];
-        for (region, actor) in actors.iter_mut().enumerate().take(setup.regions.len()) {
-            let now = setup.now(region, 0).moment;
-            let begins = if region == TO { leader.clone() } else { Actor::following(region, setup, ledger, now) };
-            *actor = Some(self.number(begins, now));
-        }
-        let service = |region| match region < setup.regions.len() {
-            true => self.services.start(setup, region, ledger.1, 0),
-            false => Service::default(),
-        };
-        State {
-            ticks: 0,
-            left: setup.bounds.faults,
-            clocks: [0; MOST],
-            ledger,
-            journal: self.journal(vec![slot]),
-            store: Store { writer: u8::try_from(FROM).unwrap(), behind: false, acted: 1 },
-            services: std::array::from_fn(service),
-            actors,
-            letters: Vec::new(),
-            early: None,
-            wrong: None,
-        }
-    }
-
-    /// Everything up to the drain is done, nothing went wrong, and time begins anew: only the promotion is left, and what
-    /// comes after it.
-    fn drained(&self, begun: &State) -> State {
-        let mut state = begun.clone();
-        let intends = |state: &State| {
-            let about = |letter: &Letter| trace::letter(self, letter).contains("intended");
-            state.letters.iter().any(about)
-        };
-        let mut actions = Vec::new();
-        while !intends(&state) {
-            actions.clear();
-            self.actions(&State { ticks: 0, ..state.clone() }, &mut actions);
-            // Only what the leader does, as soon as it can be done; and time, where nothing else is left.
-            let wanted = |action: &&Action| match action {
-                Action::Land { later, .. } => !later,
-                Action::Wake { region, later } => *region == TO && !later,
-                _ => false,
-            };
-            let tick = Action::Tick { slow: None };
-            let candidates = actions.iter().filter(wanted).chain([&tick]);
-            state = candidates.filter_map(|action| self.next(&state, action)).next().expect("time goes on");
-        }
-        for region in (0..self.setup.regions.len()).filter(|region| *region != TO) {
-            let now = self.setup.now(region, state.clocks[region]).moment;
-            state.actors[region] = Some(self.number(Actor::following(region, &self.setup, state.ledger, now), now));
-        }
-        State { ticks: 0, ..state }
-    }
-
     fn number(&self, actor: Actor, now: Moment) -> u32 {
         self.actors.number(actor.key(&self.setup, now), actor)
     }
@@ -155,15 +99,14 @@ impl World {
         let (ledger, journal, take_over) = (state.ledger, state.journal, state.left.take_overs > 0);
         let seen = Seen { ledger, journal, writer, behind, take_over };
         let told = self.told.get(&(actor, clock, seen, input), || {
-            let journal = self.journals.get(seen.journal);
-            let mut next = self.actors.get(actor).as_ref().clone();
-            let now = self.setup.now(region, clock);
-            let setup = &self.setup;
-            let mut desk =
-                Desk { setup, slots: &self.slots, journal: &journal, now, seen, effects: Vec::new() };
-            next.step(&mut desk, input);
-            let effects = desk.effects;
-            (self.number(next, now.moment), effects)
+            let (journal, now) = (self.journals.get(seen.journal), self.setup.now(region, clock));
+            self.actors.of(actor, |actor| {
+                let (setup, slots, mut next) = (&self.setup, &self.slots, actor.clone());
+                let mut desk = Desk { setup, slots, journal: &journal, now, seen, effects: Vec::new() };
+                next.step(&mut desk, input);
+                let effects = desk.effects;
+                (self.number(next, now.moment), effects)
+            })
         });
         (told.0 != actor || !told.1.is_empty()).then_some(told)
     }
@@ -200,7 +143,9 @@ impl World {
     pub(super) fn wake(&self, state: &State, region: usize, later: bool) -> Option<State> {
         let next = self.follow(state, region, Input::Wake)?;
         let leads = |state: &State| self.actor(state, region).is_some_and(|actor| actor.holds());
-        let taken = |letter: &Letter| letter.live && usize::from(letter.from) == region;
+        let taken = |letter: &Letter| {
+            letter.live && usize::from(letter.from) == region && matches!(letter.what, What::Swap { .. })
+        };
         match next.letters.iter().position(taken).filter(|_| !leads(state)) {
             Some(index) if next.letters.len() > state.letters.len() => {
                 let mut landed = self.land(&next, index, later)?;
@@ -255,7 +200,7 @@ impl World {
     fn aged(&self, actor: u32, region: usize, clock: u8) -> u32 {
         self.aged.get(&(actor, region, clock), || {
             let now = self.setup.now(region, clock).moment;
-            self.number(self.actors.get(actor).aged(&self.setup, now), now)
+            self.actors.of(actor, |actor| self.number(actor.aged(&self.setup, now), now))
         })
     }
 
@@ -272,125 +217,10 @@ impl World {
         next
     }
 
-    pub(super) fn land(&self, state: &State, index: usize, later: bool) -> Option<State> {
-        let mut next = state.clone();
-        let letter = next.letters.remove(index);
-        let answer = match letter.what {
-            What::Swap { expected, value } => self.land_swap(&mut next, expected, value),
-            What::Slot { number, value } => {
-                let mut slots = self.journals.get(next.journal).as_ref().clone();
-                let free = slots.len() == usize::from(number);
-                if free {
-                    slots.push(value);
-                    next.journal = self.journal(slots);
-                }
-                if free { Answer::Applied(0) } else { Answer::Lost }
-            }
-            What::Call { term, .. } => {
-                if term < next.store.acted {
-                    next.wrong = Some(Wrong::StaleCall);
-                }
-                next.store.writer = u8::try_from(TO).unwrap();
-                Answer::Applied(0)
-            }
-        };
-        match (letter.live, later) {
-            (true, true) => next.letters.push(Letter { answer: Some(answer), ..letter }),
-            (true, false) => return Some(self.answer(next, &letter, answer)),
-            (false, true) => return None,
-            (false, false) => {}
-        }
-        Some(next)
-    }
-
-    fn land_swap(&self, next: &mut State, expected: u8, value: u32) -> Answer {
-        let blind = self.setup.has(Seeded::BlindPut);
-        if expected != next.ledger.0 && !blind {
-            return Answer::Lost;
-        }
-        let before = next.ledger;
-        next.ledger = (before.0 + 1, value);
-        next.wrong = rules::of_change(self, next, before.1, value);
-        if expected != before.0 {
-            next.wrong = next.wrong.or(Some(Wrong::LostChange));
-        }
-        let (old, new) = (self.setup.ledgers.get(before.1), self.setup.ledgers.get(value));
-        if new.ledger.epoch() > old.ledger.epoch() {
-            next.store.acted = next.store.acted.max(u8::try_from(new.ledger.lease.term.0).unwrap());
-        }
-        Answer::Applied(next.ledger.0)
-    }
-
-    pub(super) fn reply(&self, state: &State, index: usize) -> Option<State> {
-        let mut next = state.clone();
-        let letter = next.letters.remove(index);
-        let answer = letter.answer?;
-        Some(self.answer(next, &letter, answer))
-    }
-
-    fn answer(&self, state: State, letter: &Letter, answer: Answer) -> State {
-        let input = match (&letter.what, answer) {
-            (What::Swap { .. }, Answer::Applied(version)) => Input::Swapped(Some(version)),
-            (What::Swap { .. }, Answer::Lost) => Input::Swapped(None),
-            (What::Slot { .. }, answer) => Input::Appended(answer != Answer::Lost),
-            (What::Call { .. }, _) => Input::Called,
-        };
-        self.follow(&state, usize::from(letter.from), input).unwrap_or(state)
-    }
-
-    pub(super) fn give_up(&self, state: &State, index: usize) -> Option<State> {
-        let mut next = state.clone();
-        let letter = &mut next.letters[index];
-        letter.live = false;
-        let input = match letter.what {
-            What::Swap { .. } => Input::SwapSilent,
-            What::Slot { .. } => Input::AppendSilent,
-            What::Call { .. } => Input::CallSilent,
-        };
-        next.left.silences -= u8::from(input != Input::CallSilent);
-        let letter = &next.letters[index];
-        let region = usize::from(letter.from);
-        self.follow(&next, region, input)
-    }
-
-    /// Whether what was sent can still take effect.
-    pub(super) fn can_land(&self, state: &State, letter: &Letter) -> bool {
-        match letter.what {
-            What::Swap { expected, .. } => letter.live || expected == state.ledger.0 || self.setup.has(Seeded::BlindPut),
-            What::Slot { number, .. } => {
-                letter.live || usize::from(number) == self.journals.get(state.journal).len()
-            }
-            What::Call { until, .. } => state.clocks[usize::from(letter.from)] <= until,
-        }
-    }
-
-    /// Brings a state into the one form that stands for all that differ in nothing that matters.
-    pub(super) fn normal(&self, mut state: State) -> State {
-        let letters = std::mem::take(&mut state.letters);
-        let matters = |letter: &Letter| match letter.live {
-            true => true,
-            false => letter.answer.is_none() && self.can_land(&state, letter),
-        };
-        let mut letters: Vec<Letter> = letters.into_iter().filter(matters).collect();
-        letters.sort();
-        state.letters = letters;
-        let waits = |next: u8| {
-            let services = (0..).zip(&state.services).any(|(rank, service)| rank >= next && !service.answers.is_empty());
-            services || state.letters.iter().any(|letter| letter.answer.is_some() && rank_of(letter) >= next)
-        };
-        state.early = state.early.filter(|next| waits(*next));
-        state
-    }
-
     /// The bytes of a slot.
     pub(super) fn slot(&self, value: u32) -> Vec<u8> {
         self.slots.get(value).as_ref().clone()
     }
-}
-
-/// Services get their answers first, then controllers.
-fn rank_of(letter: &Letter) -> u8 {
-    u8::try_from(MOST).unwrap() + letter.from
 }
 
 impl Model for World {
@@ -414,7 +244,9 @@ impl Model for World {
                 _ => {}
             }
             let silent = match letter.what {
-                What::Call { until, .. } => letter.answer.is_none() && state.clocks[usize::from(letter.from)] >= until,
+                What::Call { until, .. } => {
+                    letter.answer.is_none() && state.clocks[usize::from(letter.from)] >= until
+                }
                 _ => state.left.silences > 0,
             } && letter.live;
             if silent {
@@ -425,7 +257,7 @@ impl Model for World {
             let service = &state.services[region];
             actions.extend([false, true].map(|later| Action::Ask { region, later }));
             if state.early.is_some_and(|next| usize::from(next) <= region) {
-                actions.extend((0..service.answers.len()).map(|answer| Action::Hear { region, answer }));
+                actions.push(Action::Hear { region });
             }
             actions.push(Action::Write { region });
             match service.permit {
@@ -435,9 +267,12 @@ impl Model for World {
                 }
                 Some(_) => {}
             }
-            if let Some(actor) = self.actor(state, region) {
-                actions.extend([false, true].map(|later| Action::Wake { region, later }));
-                if actor.leads() && state.left.aborts > 0 {
+            if state.actors[region].is_some() {
+                actions.push(Action::Wake { region, later: false });
+                if state.left.take_overs > 0 {
+                    actions.push(Action::Wake { region, later: true });
+                }
+                if state.left.aborts > 0 && self.actor(state, region).is_some_and(|actor| actor.leads()) {
                     actions.push(Action::Abort { region });
                 }
                 if state.left.crashes > 0 {
@@ -457,7 +292,7 @@ impl Model for World {
         let next = match *action {
             Action::Tick { slow } => Some(self.tick(state, slow)),
             Action::Ask { region, later } => self.services.ask(&self.setup, state, region, later),
-            Action::Hear { region, answer } => Some(self.services.hear(&self.setup, state, region, answer)),
+            Action::Hear { region } => self.services.hear(&self.setup, state, region),
             Action::Write { region } => self.write(state, region),
             Action::Begin { region } => self.services.begin(&self.setup, state, region),
             Action::Acknowledge { region } => state.services[region].permit.map(|permit| {
@@ -484,7 +319,10 @@ impl Model for World {
             _ => None,
         };
         let mut next = self.normal(next);
-        next.wrong = next.wrong.or_else(|| rules::of_gates(self, &next));
+        // Time alone shuts gates, and opens none.
+        if next.services != state.services {
+            next.wrong = next.wrong.or_else(|| rules::of_gates(self, &next));
+        }
         Some(next)
     }
 
