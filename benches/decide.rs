@@ -18,7 +18,7 @@ use mantissa_mr_core::guard::Initiator;
 use mantissa_mr_core::ledger::{Ledger, Token};
 use mantissa_mr_core::name::{DeploymentName, FailureDomain, GroupName, Region, ResourceName, VantageName};
 use mantissa_mr_core::store::{
-    Lag, LossBound, ReplicaStatus, Replication, Role, StoreCapabilities, StoreStatus,
+    Lag, LateWrites, LossBound, ReplicaStatus, Replication, Role, StoreCapabilities, StoreStatus,
 };
 use mantissa_mr_core::traffic::RouterCapabilities;
 
@@ -93,7 +93,7 @@ fn facts(at: Moment) -> Facts {
 fn catalog() -> Catalog {
     let store = StoreCapabilities {
         replication: Replication::Ordered,
-        refuses_older_epochs: true,
+        late_writes: LateWrites::Refused,
         needs_promotion: true,
         can_fence: true,
         loss: LossBound::Estimated,

@@ -52,7 +52,7 @@ fn append(criterion: &mut Criterion) {
     let group = GroupName::new("logs").unwrap();
     let names = GroupCells::new(&deployment().spec().name, &group);
     let cells = MemoryCells::new();
-    let mut head = JournalHead::genesis(&group);
+    let mut head = JournalHead::genesis(&deployment().spec().name, &group);
     criterion.bench_function("journal: append one entry on the memory cell", |bencher| {
         bencher.iter(|| {
             let bytes = slot(&head);
@@ -65,7 +65,7 @@ fn append(criterion: &mut Criterion) {
 }
 
 fn replay(criterion: &mut Criterion) {
-    let genesis = JournalHead::genesis(&GroupName::new("logs").unwrap());
+    let genesis = JournalHead::genesis(&deployment().spec().name, &GroupName::new("logs").unwrap());
     let mut head = genesis.clone();
     let mut slots = Vec::new();
     for _ in 0..ENTRIES {

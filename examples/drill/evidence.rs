@@ -173,18 +173,19 @@ fn loses_since(plan: &Value) -> Option<TrueTime> {
 /// it was admitted, although a later write to the same key may hide it by now.
 fn lost(history: &History) -> Vec<&Write> {
     let passive = history.deployment.spec().strategy == Strategy::ActivePassive;
-    let mut audited: BTreeMap<&str, &[u32]> = BTreeMap::new();
+    let mut audited: BTreeMap<&str, Vec<&u32>> = BTreeMap::new();
     let mut numbers: BTreeSet<u32> = BTreeSet::new();
     for event in &history.events {
         match &event.what {
-            What::Audited { region, missing, .. } => {
-                audited.insert(region.as_str(), missing);
+            What::Audited { region, missing, overtaken, .. } => {
+                let overtaken = overtaken.iter().map(|(number, _)| number);
+                audited.insert(region.as_str(), missing.iter().chain(overtaken).collect());
             }
             What::Admitted { missing, .. } if passive => numbers.extend(missing),
             _ => {}
         }
     }
-    numbers.extend(audited.values().flat_map(|missing| missing.iter()));
+    numbers.extend(audited.into_values().flatten());
     let writes = numbers.into_iter().filter_map(|number| history.book.writes.get(number as usize));
     if passive {
         return writes.collect();

@@ -10,7 +10,7 @@ pub(crate) use history::history;
 pub(crate) use plan::plan;
 pub(crate) use report::report;
 pub(crate) use status::{Seen, status};
-pub(crate) use text::{fact, span, table, wrap, wrap_to};
+pub(crate) use text::{fact, printable, span, table, wrap, wrap_to};
 
 /// Where results go: lines for people, or one document for programs.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Screen {
     /// Shows lines to people; a program gets a document at the end instead.
     pub(crate) fn show(self, lines: impl IntoIterator<Item = String>) {
         if !self.json {
-            print(&lines.into_iter().collect::<Vec<_>>().join("\n"));
+            print(&lines.into_iter().map(|line| printable(&line)).collect::<Vec<_>>().join("\n"));
         }
     }
 
@@ -56,5 +56,5 @@ fn print(text: &str) {
 /// A line for people beside the results: progress, questions, warnings.
 pub(crate) fn note(line: &str) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(line));
 }

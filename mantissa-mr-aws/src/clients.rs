@@ -30,6 +30,8 @@ pub(crate) struct RegionClients {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     /// DynamoDB for long runs of reads.
     pub(crate) dynamodb_reads: aws_sdk_dynamodb::Client,
+    /// The streams of DynamoDB's tables.
+    pub(crate) streams: aws_sdk_dynamodbstreams::Client,
     /// Lambda.
     pub(crate) lambda: aws_sdk_lambda::Client,
     /// S3.
@@ -85,6 +87,7 @@ impl RegionClients {
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(&config),
             dynamodb_reads: aws_sdk_dynamodb::Client::new(&reads),
+            streams: aws_sdk_dynamodbstreams::Client::new(&reads),
             lambda: aws_sdk_lambda::Client::new(&config),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             s3_anonymous: aws_sdk_s3::Client::from_conf(anonymous.build()),

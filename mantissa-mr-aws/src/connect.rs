@@ -197,6 +197,7 @@ impl Making {
             table: reader.text("table", "the name of the Global Table"),
             canary: reader.flag("canary"),
             compare_limit: reader.number("compare-limit", 1..=100_000_000, store::COMPARE_LIMIT),
+            undo: reader.word("late-writes", &["undone", "unseen"], "undone") == "undone",
         };
         self.problems.extend(reader.finish());
         self.refuse_region_settings(group, "stores", store);

@@ -6,13 +6,18 @@
 //! | in the deployment | kind | what it is | its settings |
 //! | --- | --- | --- | --- |
 //! | `witness` | `dynamodb` | [`cell::DynamoDbCells`]: the ledger in a DynamoDB table of a third region | `table` |
-//! | a store | `dynamodb-global-table` | [`store::GlobalTable`]: tables with any primary key | see [`store`] |
+//! | a store | `dynamodb-global-table` | [`store::GlobalTable`]: tables with any primary key | see [`store#settings`](store#settings) |
 //! | a router | `route53-failover` | [`router::Route53Failover`]: a PRIMARY and a SECONDARY record | see [`router`] |
 //! | a scaler | `lambda` | [`scaler::LambdaScaler`]: reserved concurrency and memory | see [`scaler`] |
 //! | a check | `dynamodb-table` | [`check::TableCheck`]: a table takes reads and writes | `table` |
 //!
 //! That is all there is today. There is nothing yet for S3 as a store, weighted or latency records, schedules, alarms,
 //! fences at a store, or any partition but `aws` (no China, no GovCloud).
+//!
+//! # What services keep to
+//! A service that writes to such a store's table with the SDK alone adds one attribute to every item that it puts or
+//! updates: `mantissa_epoch` ([`store::EPOCH`]), a number, `permit.epoch()`. By it a write that arrives after its region was
+//! left is told from the others, and what it overwrote is put back ([late writes](store#late-writes)).
 //!
 //! # What can be relied on
 //! - Every call has a deadline: the deployment's `policy.timing.call-deadline`. (The SDK by itself waits for an answer

@@ -13,13 +13,34 @@
 //!
 //! What the service gives, and this store therefore says in its capabilities: items replicate one by one, the last
 //! writer wins by the service's own time, every region takes writes always, and nothing can be promoted, or refused for
-//! its epoch. Conditions are evaluated in the region that they are sent to, and by no other
+//! its epoch; but what a write of an older epoch overwrote is found and put back (below). Conditions are evaluated in the
+//! region that they are sent to, and by no other
 //! ([AWS: how global tables work](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html)).
 //! So nothing here is a lock between regions.
 //!
-//! Settings: `table` (its name); `compare-limit` (items, 100 000 unless said: above it a drain cannot be proven);
-//! `canary` (whether [`status`](ReplicatedStore::status) measures the lag with an item of its own, named
-//! `mantissa-canary.<region>`; without it the lag is unknown).
+//! # Late writes
+//! Each region's stream tells for 24 hours what every item was before and after each change, replicated ones too. A
+//! change from an item of a newer epoch to one of an older is a late write, and [`reconcile`](ReplicatedStore::reconcile)
+//! puts back what it took the place of.
+//! - **Services that write by themselves take part by one attribute**: [`EPOCH`] (`mantissa_epoch`), a number, the epoch
+//!   of the permit that they write under. It belongs to the items that they put, and to their updates
+//!   (`SET mantissa_epoch = :epoch`). Items without it are never found, and never put back.
+//! - An item is put back only where it is as a late write left it, under a condition on all of its attributes. What
+//!   changed since, or has more than [`ATTRIBUTES_MAX`] attributes, is reported as `Rewritten` and left to people.
+//! - A delete carries no epoch: nothing is known of a late one, nor of a late write that brings back what was deleted.
+//! - A look reads as many pages as fit into a fourth of a call's deadline, and goes on there the next time. A region of
+//!   which the stream has forgotten something unread is among the `unread`, once; it is read on from what is left.
+//! - A shard bears two readers at a time; this is one of them.
+//! - In every region it needs the permissions `dynamodb:DescribeTable`, `GetItem` and `PutItem` on the table, and
+//!   `dynamodb:DescribeStream`, `GetShardIterator` and `GetRecords` on `table/NAME/stream/*`.
+//!
+//! A table that replicates asynchronously has its streams from the service. Where one is missing (a table that is not
+//! replicated yet, or strongly consistent) `reconcile` is refused, and `ensure_replicated` enables it.
+//!
+//! # Settings
+//! `table` (its name); `late-writes` (`"undone"` unless said; `"unseen"` leaves the streams alone); `compare-limit`
+//! (items, 100 000 unless said: above it a drain cannot be proven); `canary` (whether [`status`](ReplicatedStore::status)
+//! measures the lag with an item of its own, named `mantissa-canary.<region>`; without it the lag is unknown).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +48,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
@@ -35,25 +55,28 @@ use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{
-    Barrier, Drained, Fence, Item, Key, LossBound, Precondition, Promotion, PutItem, ReplicatedStore,
-    Replication, StoreCapabilities, StoreStatus, Version,
+    Barrier, Cursor, Drained, Fence, Item, Key, LateWrites, LossBound, Precondition, Promotion, PutItem,
+    Reconciled, ReplicatedStore, Replication, StoreCapabilities, StoreStatus, Version,
 };
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::clients::{Clients, RegionClients};
 use crate::error::ApiCall;
 use crate::table::{self, KeySchema};
-use condition::Condition;
-use item::{Attributes, EPOCH, TOKEN};
+use condition::{Condition, conflict, failed_condition};
+use item::{Attributes, TOKEN};
 
 mod canary;
 mod compare;
 mod condition;
 mod item;
+mod late;
 mod replicas;
 mod scan;
+mod setup;
 
 pub use condition::ATTRIBUTES_MAX;
+pub use item::EPOCH;
 
 /// A DynamoDB Global Table.
 pub struct GlobalTable {
@@ -63,11 +86,14 @@ pub struct GlobalTable {
     regions: Vec<Region>,
     canary: bool,
     compare_limit: u64,
+    /// Whether late writes are looked for.
+    undo: bool,
     /// Half of a call's deadline: what is longer goes on in the next call, and a region that is silent for so long counts as
     /// unreachable.
     budget: Duration,
     keys: OnceCell<KeySchema>,
     comparison: Mutex<Option<compare::Comparison>>,
+    unsaid: late::Unsaid,
 }
 
 /// The `compare-limit` of a store that sets none.
@@ -78,6 +104,7 @@ pub(crate) struct GlobalTableSettings {
     pub(crate) table: String,
     pub(crate) canary: bool,
     pub(crate) compare_limit: u64,
+    pub(crate) undo: bool,
 }
 
 impl GlobalTable {
@@ -87,9 +114,9 @@ impl GlobalTable {
         settings: GlobalTableSettings,
         budget: Duration,
     ) -> Self {
-        let GlobalTableSettings { table, canary, compare_limit } = settings;
-        let (keys, comparison) = (OnceCell::new(), Mutex::new(None));
-        Self { clients, table, regions, canary, compare_limit, budget, keys, comparison }
+        let GlobalTableSettings { table, canary, compare_limit, undo } = settings;
+        let (keys, comparison, unsaid) = (OnceCell::new(), Mutex::new(None), late::Unsaid::default());
+        Self { clients, table, regions, canary, compare_limit, undo, budget, keys, comparison, unsaid }
     }
 
     fn clients(&self, region: &Region) -> Result<&RegionClients> {
@@ -158,10 +185,6 @@ impl GlobalTable {
     }
 }
 
-fn conflict(call: ApiCall<'_>, why: &str) -> Error {
-    call.error(ErrorKind::Conflict, why).with_advice("read the item again")
-}
-
 fn understood<T>(call: ApiCall<'_>, decoded: std::result::Result<T, String>) -> Result<T> {
     decoded.map_err(|why| call.error(ErrorKind::Unexpected, why))
 }
@@ -171,7 +194,7 @@ impl ReplicatedStore for GlobalTable {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
             replication: Replication::ItemByItem,
-            refuses_older_epochs: false,
+            late_writes: if self.undo { LateWrites::Undone } else { LateWrites::Unseen },
             needs_promotion: false,
             can_fence: false,
             loss: LossBound::Estimated,
@@ -281,17 +304,10 @@ impl ReplicatedStore for GlobalTable {
     async fn unfence(&self, region: &Region, _epoch: Epoch) -> Result<()> {
         Err(self.unsupported("unfence", region))
     }
-}
 
-/// A condition that failed is a conflict that says what to do.
-fn failed_condition<E>(call: ApiCall<'_>, error: SdkError<E>) -> Error
-where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    if crate::error::code(&error) == Some("ConditionalCheckFailedException") {
-        return conflict(call, "the item is not in the state that the write asks for");
+    async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled> {
+        self.undo(serving, after).await
     }
-    call.failed(error)
 }
 
 impl fmt::Debug for GlobalTable {

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- 0 1000
-//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--broken NAME] [--drawn]
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --witness 0 1000
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--witness] [--broken NAME] [--drawn]
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --broken [NAME] [FIRST COUNT] [--drawn]
 //! ```
 //!
 //! The first form runs a range (first seed, how many) and prints what broke, with the command that shows it; its exit
-//! code is 1 if anything did. The second tells the story of one seed. The third breaks the library on purpose, in one way
+//! code is 1 if anything did. The second does so in worlds in which the witness fails. The third tells the story of one seed.
+//! The fourth breaks the library on purpose, in one way
 //! or in each in turn, and prints at which seed the rule's oracle caught it; its exit code is 1 if one got away. Variants
 //! that chance rarely gives an occasion are hunted in worlds made for them, unless `--drawn` says otherwise.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use mantissa_mr_core::problem::Problems;
 use mantissa_mr_core::sim::{Broken, History, Phases, Swarm, What, broken, broken::World, oracle};
 
 fn main() -> ExitCode {
@@ -28,15 +31,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let has = |flag: &str| arguments.iter().any(|text| text == flag);
+    let draw: Draw = match has("--witness") {
+        true => Swarm::draw_witness_outage,
+        false => |seed| Swarm::draw(seed, Phases::default()),
+    };
     let world = match arguments.iter().any(|text| text == "--drawn") {
         true => World::Drawn,
         false => World::Chosen,
     };
     match (arguments.first().map(String::as_str), numbers.as_slice()) {
-        (Some("--seed"), [seed]) => story(*seed, arguments.iter().any(|text| text == "--calls"), name, world),
+        (Some("--seed"), [seed]) => story(*seed, has("--calls"), draw, name, world),
         (Some("--broken"), []) => hunt(name, world, 0, MOST),
         (Some("--broken"), [first, count]) => hunt(name, world, *first, *count),
-        (_, [first, count]) => sweep(*first, *count),
+        (_, [first, count]) => sweep(*first, *count, draw),
         _ => {
             eprintln!("usage: seeds FIRST COUNT | seeds --seed SEED [--calls] [--broken NAME]");
             eprintln!("       seeds --broken [NAME] [FIRST COUNT]");
@@ -44,6 +52,9 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// How a run is drawn from a seed.
+type Draw = fn(u64) -> Result<Swarm, Problems>;
 
 /// So many seeds are tried for each variant, unless said.
 const MOST: u64 = 300;
@@ -67,13 +78,12 @@ fn hunt(one: Option<Broken>, world: World, first: u64, count: u64) -> ExitCode {
     ExitCode::from(u8::from(away > 0))
 }
 
-fn sweep(first: u64, count: u64) -> ExitCode {
+fn sweep(first: u64, count: u64, draw: Draw) -> ExitCode {
     let (mut steps, mut broken) = (0, 0);
     let mut writes: BTreeMap<String, u64> = BTreeMap::new();
     let mut admitted = 0;
     for seed in first..first + count {
-        let (simulation, _) =
-            Swarm::draw(seed, Phases::default()).and_then(Swarm::run).expect("a seed's own draw");
+        let (simulation, _) = draw(seed).and_then(Swarm::run).expect("a seed's own draw");
         steps += simulation.steps();
         for (fate, count) in simulation.history().book.count() {
             *writes.entry(format!("{fate:?}")).or_default() += count;
@@ -100,10 +110,10 @@ fn sweep(first: u64, count: u64) -> ExitCode {
     ExitCode::from(u8::from(broken > 0))
 }
 
-fn story(seed: u64, calls: bool, broken: Option<Broken>, world: World) -> ExitCode {
+fn story(seed: u64, calls: bool, draw: Draw, broken: Option<Broken>, world: World) -> ExitCode {
     let swarm = match broken {
         Some(variant) => broken::stage(variant, seed, world).map(|(swarm, _)| swarm),
-        None => Swarm::draw(seed, Phases::default()),
+        None => draw(seed),
     };
     let mut swarm = swarm.expect("a seed's own draw");
     swarm.broken = broken;

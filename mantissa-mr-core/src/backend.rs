@@ -1,6 +1,7 @@
 //! What a deployment's resources are served by: the implementations by name, and calls made to them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::call::{Call, Reply};
@@ -17,7 +18,7 @@ use crate::store::ReplicatedStore;
 use crate::traffic::TrafficRouter;
 
 /// The implementations behind a deployment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Backend {
     /// The witness.
     pub cells: Arc<dyn CellStore>,
@@ -33,6 +34,21 @@ pub struct Backend {
     pub hooks: Vec<Arc<dyn Hook>>,
     /// Who is told.
     pub notifiers: Vec<Arc<dyn Notifier>>,
+}
+
+impl fmt::Debug for Backend {
+    /// Names what is served, and nothing of the implementations: those may know secrets, such as a webhook's address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("cells", &self.cells.durability().place)
+            .field("stores", &self.stores.keys())
+            .field("routers", &self.routers.keys())
+            .field("scalers", &self.scalers.keys())
+            .field("checks", &self.checks.keys())
+            .field("hooks", &self.hooks.len())
+            .field("notifiers", &self.notifiers.len())
+            .finish()
+    }
 }
 
 impl Backend {
@@ -135,6 +151,10 @@ impl Backend {
                 Ok(store) => store.unfence(&region, epoch).await,
                 Err(error) => Err(error),
             }),
+            Call::Reconcile { store, serving, after } => Reply::Reconcile(match find(&self.stores, &store) {
+                Ok(store) => store.reconcile(&serving, after.as_ref()).await,
+                Err(error) => Err(error),
+            }),
             Call::Routing { router } => Reply::Routing(match find(&self.routers, &router) {
                 Ok(router) => router.routing().await,
                 Err(error) => Err(error),
@@ -204,6 +224,7 @@ pub(crate) fn unanswered(call: &Call, error: Error) -> Reply {
         Call::Promote { .. } => Reply::Promote(Err(error)),
         Call::Fence { .. } => Reply::Fence(Err(error)),
         Call::Unfence { .. } => Reply::Unfence(Err(error)),
+        Call::Reconcile { .. } => Reply::Reconcile(Err(error)),
         Call::Routing { .. } => Reply::Routing(Err(error)),
         Call::Shift { .. } => Reply::Shift(Err(error)),
         Call::Converged { .. } => Reply::Converged(Err(error)),

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ledger::Epoch;
 use crate::name::{Region, ResourceName};
 use crate::notify::{HookAnswer, HookQuestion, Notice};
-use crate::store::{Barrier, Drained, Fence, Promotion, StoreStatus};
+use crate::store::{Barrier, Cursor, Drained, Fence, Promotion, Reconciled, StoreStatus};
 use crate::traffic::{Convergence, Routing, Shift, Weights};
 
 /// The number of a call, unique within its actor.
@@ -36,6 +36,8 @@ pub enum Call {
     Fence { store: ResourceName, region: Region, epoch: Epoch },
     /// [`ReplicatedStore::unfence`](crate::store::ReplicatedStore::unfence).
     Unfence { store: ResourceName, region: Region, epoch: Epoch },
+    /// [`ReplicatedStore::reconcile`](crate::store::ReplicatedStore::reconcile).
+    Reconcile { store: ResourceName, serving: Region, after: Option<Cursor> },
     /// [`TrafficRouter::routing`](crate::traffic::TrafficRouter::routing).
     Routing { router: ResourceName },
     /// [`TrafficRouter::shift`](crate::traffic::TrafficRouter::shift).
@@ -65,6 +67,7 @@ pub enum Reply {
     Promote(Result<()>),
     Fence(Result<Fence>),
     Unfence(Result<()>),
+    Reconcile(Result<Reconciled>),
     Routing(Result<Routing>),
     Shift(Result<()>),
     Converged(Result<Convergence>),

@@ -113,6 +113,7 @@ impl Clock for SystemClock {
 /// Quartz is within 200 ppm and a disciplined clock is slewed by at most 500 ppm (`adjtimex(2)`); 20 000 ppm (2 %) is
 /// a margin of forty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RateMargin {
     /// Parts per million.
     pub ppm: u32,

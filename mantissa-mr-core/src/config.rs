@@ -77,7 +77,8 @@
 //! matters here is refused, unless its file sets the right one too or the overlay refers to it: a misspelt
 //! `failover_strategy` must not be passed over in silence.
 //!
-//! A variable whose name ends like a secret's (`password`, `token`, ...) cannot be referred to: plans show settings.
+//! A variable whose name ends like a secret's (`password`, `token`, ...) cannot be referred to: plans show settings. Nor
+//! can a setting be called so and hold a text, or hold a URL with a user in it.
 //!
 //! # What contradicts
 //!
@@ -146,7 +147,7 @@ mod walk;
 mod tests;
 
 /// Larger files are refused, in bytes: nobody writes a configuration of this size, and a wrong path may lead anywhere.
-pub const MAX_FILE_BYTES: u64 = 4 << 20;
+pub const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// What a file is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,7 +208,8 @@ impl Deployment {
     /// # Errors
     /// Everything that is wrong, in all files: what cannot be read (with the system's reason), what cannot be parsed,
     /// unknown keys, misspelt variables, values of the wrong kind, contradictions, everything that no file says, and
-    /// what [`Deployment::new`] refuses. Each says where it is, and how to mend it where that is known.
+    /// what [`Deployment::new`] refuses; of more than a thousand, the first thousand. Each says where it is, and how to
+    /// mend it where that is known.
     pub fn load<I, P>(paths: I) -> Result<Self, Problems>
     where
         I: IntoIterator<Item = P>,

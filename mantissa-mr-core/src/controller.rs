@@ -30,6 +30,9 @@ mod begin;
 mod carry;
 mod journal;
 mod lease;
+mod misrouted;
+mod orders;
+mod reconcile;
 mod turn;
 mod watch;
 
@@ -163,6 +166,7 @@ enum Tag {
     Status(ResourceName),
     Routing(ResourceName),
     Capacity(ResourceName, Region),
+    Reconcile(ResourceName),
     RecentLoad,
     RecentStore,
     Forget,
@@ -186,6 +190,7 @@ pub struct Controller {
     role: LeaseRole,
     journal: JournalWriter,
     watch: Watch,
+    reconciling: reconcile::Reconciling,
     facts: Facts,
     recent: Option<RecentMoves>,
     recent_version: Option<crate::cell::CellVersion>,
@@ -199,9 +204,13 @@ pub struct Controller {
     refused: Option<String>,
     /// When one did so last.
     refused_at: Option<Moment>,
+    /// Routers that send clients where nobody serves.
+    misrouted: BTreeMap<ResourceName, misrouted::Seen>,
     ending: Option<Ending>,
     handed_back: bool,
-    /// The journal contradicts itself: this actor does nothing more.
+    /// A slot of the journal and its term, for which this actor gave way: the ledger must have given that term.
+    overtaken: Option<(u64, crate::ledger::Term)>,
+    /// The journal contradicts itself, or the ledger must not be changed: this actor does nothing more.
     halted: bool,
     now: Now,
 }
@@ -237,6 +246,7 @@ impl Controller {
             role: LeaseRole::default(),
             journal: JournalWriter::default(),
             watch,
+            reconciling: reconcile::Reconciling::default(),
             facts: Facts::default(),
             recent: None,
             recent_version: None,
@@ -248,8 +258,10 @@ impl Controller {
             next_decision: Moment::START,
             refused: None,
             refused_at: None,
+            misrouted: BTreeMap::new(),
             ending: None,
             handed_back: false,
+            overtaken: None,
             halted: false,
             now: Now { moment: Moment::START, wall: Timestamp::UNIX_EPOCH },
             settings,
@@ -382,12 +394,31 @@ impl Controller {
         }
     }
 
-    /// Asks to be woken, once for each moment, and never at once: what can be done now is done now.
+    /// Asks to be woken, once for each moment, and never at once: what can be done now is done now. What is due already waits
+    /// for something else, and is looked at again soon.
     fn wake_at(&mut self, at: Moment) {
+        if at <= self.moment() {
+            return self.wake_within(BREATH);
+        }
         let at = at.max(self.moment() + BREATH);
         if self.armed.insert(at) {
             self.out.push(Output::WakeAt(at));
         }
+    }
+
+    /// Asks to be woken before so much time has passed. Every wake looks at everything, so that any that is asked for already
+    /// will do: else each answer in a long wait would begin a row of wakes of its own.
+    fn wake_within(&mut self, span: Duration) {
+        let latest = self.moment() + span;
+        if self.armed.first().is_none_or(|first| *first > latest) {
+            self.armed.insert(latest);
+            self.out.push(Output::WakeAt(latest));
+        }
+    }
+
+    /// Asks to be woken at a moment, or, if that has come already, before so much time has passed.
+    fn wake_at_or_within(&mut self, at: Moment, span: Duration) {
+        if at > self.moment() { self.wake_at(at) } else { self.wake_within(span) }
     }
 
     fn waits_for(&self, wanted: impl Fn(&Tag) -> bool) -> bool {
@@ -453,6 +484,7 @@ impl Controller {
         self.run_lease();
         self.run_execution();
         self.run_decision();
+        self.run_reconcile();
         self.run_journal();
         self.run_swaps();
     }
@@ -471,8 +503,12 @@ impl Controller {
             Tag::BallotLoad(vantage) => self.ballot_loaded(&vantage, reply),
             Tag::BallotStore => self.ballot_stored(reply),
             Tag::Status(store) => self.status_answered(&store, reply),
-            Tag::Routing(router) => self.routing_answered(&router, reply),
+            Tag::Routing(router) => {
+                self.routing_answered(&router, reply);
+                self.judge_routing(&router);
+            }
             Tag::Capacity(scaler, region) => self.capacity_answered(&scaler, &region, reply),
+            Tag::Reconcile(store) => self.reconciled(&store, reply),
             Tag::RecentLoad => self.recent_loaded(reply),
             Tag::RecentStore => self.recent_stored(reply),
             Tag::Forget => {}

@@ -15,6 +15,7 @@ use crate::problem::Problems;
 
 mod group;
 mod policy;
+pub(crate) mod secret;
 mod share;
 mod tier;
 pub(crate) mod validate;

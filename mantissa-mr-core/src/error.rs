@@ -9,6 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Region;
+use crate::plain::plain;
+
+/// Longer parts of an error are cut where they are shown, in characters.
+const MOST: usize = 600;
 
 /// What kind of failure it is; code decides by this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -72,7 +76,8 @@ pub enum Effect {
 
 /// An operation that failed.
 ///
-/// `{}` is one line; `{:#}` adds the causes and the advice, a line each.
+/// `{}` is one line; `{:#}` adds the causes and the advice, a line each. Lines are safe to print and not too long, whatever
+/// a service or a cell held.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -205,27 +210,27 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &self.0;
-        write!(f, "{}", inner.operation)?;
+        write!(f, "{}", plain(&inner.operation, MOST))?;
         if let Some(resource) = &inner.resource {
-            write!(f, " on {resource}")?;
+            write!(f, " on {}", plain(resource, MOST))?;
         }
         if let Some(region) = &inner.region {
             write!(f, " in {region}")?;
         }
-        write!(f, ": {}: {}", inner.kind, inner.message)?;
+        write!(f, ": {}: {}", inner.kind, plain(&inner.message, MOST))?;
         if inner.effect == Effect::Unknown {
             write!(f, " (it may have taken effect)")?;
         }
         if f.alternate() {
             let mut cause: Option<&(dyn StdError + 'static)> = self.source();
             while let Some(error) = cause {
-                write!(f, "\n  because: {error}")?;
+                write!(f, "\n  because: {}", plain(&error.to_string(), MOST))?;
                 cause = error.source();
             }
         }
         match &inner.advice {
-            Some(advice) if f.alternate() => write!(f, "\n  next: {advice}"),
-            Some(advice) => write!(f, "; {advice}"),
+            Some(advice) if f.alternate() => write!(f, "\n  next: {}", plain(advice, MOST)),
+            Some(advice) => write!(f, "; {}", plain(advice, MOST)),
             None => Ok(()),
         }
     }
@@ -271,6 +276,17 @@ mod tests {
         assert!(error.can_retry());
         let refused = Error::new(ErrorKind::PermissionDenied, "GetItem", "denied");
         assert!(!refused.can_retry() && refused.effect() == Effect::None);
+    }
+
+    #[test]
+    fn what_a_service_said_makes_no_line_of_its_own_and_is_cut() {
+        let bad = format!("\u{1b}[2J\nnext: drop everything {}", "x".repeat(1 << 20));
+        let error = Error::new(ErrorKind::Corrupt, "load", &*bad).on(&bad).with_advice(&*bad);
+        let error = error.with_source(std::io::Error::other(bad));
+        assert_eq!(format!("{error:#}").lines().count(), 3, "{error:#}");
+        for said in [format!("{error}"), format!("{error:?}")] {
+            assert!(!said.contains('\u{1b}') && said.len() < 3_000, "{} bytes", said.len());
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::store::Promotion;
 
 mod action;
 mod open;
+mod routing;
 
 use action::{Judgement, change};
 pub(crate) use open::OpenCalls;
@@ -56,6 +57,8 @@ pub(crate) enum Want {
     Pause { why: String, overdue: bool },
     /// It is being given up from now on.
     Abort { why: String },
+    /// People are to know this.
+    Warn { text: String },
     /// Every step is done or left out; it is to be ended in the ledger.
     Complete { aborted: bool },
 }
@@ -114,6 +117,8 @@ struct StepRun {
     rested: bool,
     since: Option<Moment>,
     delays: ExponentialBackoff,
+    /// What is known of the routing, for a step that waits until clients follow.
+    routing: routing::Look,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,6 +162,8 @@ pub(crate) struct Execution {
     open: OpenCalls,
     /// Nothing new begins: another execution is about to take its place.
     held: bool,
+    /// How often somebody else changed the routing since a person looked.
+    misled: u32,
 }
 
 impl Execution {
@@ -176,6 +183,7 @@ impl Execution {
             complete: false,
             open: OpenCalls::default(),
             held: false,
+            misled: 0,
         };
         execution.load(&plan.steps);
         execution
@@ -252,6 +260,7 @@ impl Execution {
                     rested: true,
                     since: None,
                     delays,
+                    routing: routing::Look::default(),
                 },
             )
         };
@@ -292,9 +301,20 @@ impl Execution {
         }
     }
 
-    /// What was superseded after a seal may have promoted already, wherever its journal ends: forward only. Beside the
-    /// ledger nobody knows, so that a seal of its own counts as well once somebody takes over.
+    /// What only the ledger knows when somebody takes over. The change that names who serves may have landed and its
+    /// record not: forward only.
+    /// And what was superseded after a seal may have promoted already, wherever its journal ends: beside the ledger nobody
+    /// knows, so that a seal of its own counts as well.
     pub(crate) fn inherit(&mut self, ledger: &Ledger) {
+        let is = |region: &Region, wanted: AdmissionState| {
+            ledger.admissions.get(region).is_some_and(|admission| admission.state == wanted)
+        };
+        let landed = |run: &StepRun| match &run.step.action {
+            Action::Open { region } => is(region, AdmissionState::Active),
+            Action::Leave { region } => is(region, AdmissionState::Standby),
+            _ => false,
+        };
+        self.committed |= !self.aborting && self.steps.values().any(landed);
         let sealed = |state: &AdmissionState| matches!(state, AdmissionState::Sealed { .. });
         let passive = ledger.strategy == Strategy::ActivePassive;
         let midway = ledger.admissions.values().any(|admission| sealed(&admission.state))
@@ -360,6 +380,7 @@ impl Execution {
             return Vec::new();
         }
         self.mode = Mode::Running;
+        self.misled = 0;
         for run in self.steps.values_mut() {
             run.since = None;
             if matches!(run.status, Status::Failed(_)) {
@@ -428,7 +449,7 @@ impl Execution {
         for id in self.order.clone() {
             self.begin(now, &id, &mut wants);
         }
-        if self.steps.values().all(|run| run.status.is_over()) {
+        if self.steps.values().all(|run| run.status.is_over()) && !self.looks_once_more(now, &mut wants) {
             match self.open.until(now) {
                 // A step was left out while its call was open: what comes next must not meet that call.
                 Some(until) => wants.push(Want::WakeAt(until)),
@@ -475,7 +496,7 @@ impl Execution {
             }
             wants.push(Want::Swap { step: id.clone(), change });
             self.set(now, id, Status::Swapping);
-        } else if let Some(call) = self.question(&action) {
+        } else if let Some(call) = run.routing.question(&action).or_else(|| self.question(&action)) {
             wants.push(Want::Call { step: id.clone(), call, deadline });
             self.set(now, id, Status::Asking);
         } else if let Some(call) = self.deed(&action) {
@@ -578,6 +599,10 @@ impl Execution {
         let action = run.step.action.clone();
         run.claimed |= !accepted && action::claims(&action, &reply);
         let mut wants = Vec::new();
+        if self.looked_at_routing(now, id, &action, &reply, &mut wants) {
+            wants.extend(self.advance(now));
+            return wants;
+        }
         match self.judge(&action, reply, acting, accepted) {
             Judgement::Good(how) => self.done(id, how, &mut wants),
             Judgement::Look => self.set(now, id, Status::Resting(now)),
@@ -679,7 +704,8 @@ impl Execution {
                 run.status = Status::Skipped(why.clone());
                 wants.push(Want::Journal { event: Event::Skipped { step: id, why }, then: None });
             } else {
-                let why = format!("{id} is not done within {:?}", run.step.deadline);
+                let reason = run.routing.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                let why = format!("{id} is not done within {:?}{reason}", run.step.deadline);
                 self.wait_for_person(why, true, wants);
             }
         }

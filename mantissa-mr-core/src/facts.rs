@@ -51,6 +51,9 @@ pub struct Facts {
     pub stores: BTreeMap<ResourceName, Seen<StoreStatus>>,
     /// Each store's lag in each region, when it was last known: the lag and the measurement's age in one.
     pub lags: BTreeMap<(ResourceName, Region), Seen<Duration>>,
+    /// The same of replicas that call themselves the writer. Where one region writes, that is worth something only of the
+    /// one that the ledger admits, or that a move may have promoted: any other was not told of its successor.
+    pub own_lags: BTreeMap<(ResourceName, Region), Seen<Duration>>,
     /// Each router's routing.
     pub routings: BTreeMap<ResourceName, Seen<Routing>>,
     /// Each scaler's capacity in each region.
@@ -67,7 +70,8 @@ impl Facts {
         for (region, replica) in &status.replicas {
             if let Lag::Known { lag, age } = replica.lag {
                 let seen = Seen { value: lag.saturating_add(age), at: now };
-                let best = self.lags.entry((store.clone(), region.clone())).or_insert_with(|| seen.clone());
+                let lags = if replica.role == Role::Writer { &mut self.own_lags } else { &mut self.lags };
+                let best = lags.entry((store.clone(), region.clone())).or_insert_with(|| seen.clone());
                 // A source that is gone lets the lag grow, but what the replica holds it holds.
                 if seen.watermark() >= best.watermark() {
                     *best = seen;
@@ -105,7 +109,7 @@ pub struct Catalog {
 
 /// The deployment's recent automatic moves, shared by its groups. Wall time: a wrong clock only delays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RecentMoves {
     /// Which group moved when.
     pub moves: Vec<(Timestamp, GroupName)>,
@@ -168,6 +172,16 @@ impl Situation<'_> {
     pub fn stores(&self) -> impl Iterator<Item = (&ResourceName, &StoreCapabilities)> {
         let stores = self.group.stores.iter();
         stores.filter_map(|store| self.catalog.stores.get_key_value(&store.name))
+    }
+
+    /// How far a store was known to be behind in a region, as far as that can be believed.
+    pub fn lag(&self, store: &ResourceName, region: &Region) -> Option<&Seen<Duration>> {
+        let key = (store.clone(), region.clone());
+        let one_writes = self.catalog.stores.get(store).is_some_and(|can| can.needs_promotion);
+        let may_write = self.ledger.admitted(region).is_some() || self.ledger.execution.is_some();
+        let own = self.facts.own_lags.get(&key).filter(|_| !one_writes || may_write);
+        let told = self.facts.lags.get(&key);
+        [told, own].into_iter().flatten().max_by_key(|seen| seen.watermark())
     }
 
     /// What was seen, unless it is too old to decide on.

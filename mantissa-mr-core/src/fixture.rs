@@ -15,7 +15,9 @@ use crate::facts::{Catalog, Facts, Health, RecentMoves, Seen, Situation};
 use crate::guard::Initiator;
 use crate::ledger::{Ledger, Token};
 use crate::name::{DeploymentName, FailureDomain, GroupName, Region, ResourceName, VantageName};
-use crate::store::{Lag, LossBound, ReplicaStatus, Replication, Role, StoreCapabilities, StoreStatus};
+use crate::store::{
+    Lag, LateWrites, LossBound, ReplicaStatus, Replication, Role, StoreCapabilities, StoreStatus,
+};
 use crate::traffic::RouterCapabilities;
 
 pub(crate) fn region(name: &str) -> Region {
@@ -126,7 +128,7 @@ impl Fixture {
 fn catalog() -> Catalog {
     let store = StoreCapabilities {
         replication: Replication::Ordered,
-        refuses_older_epochs: true,
+        late_writes: LateWrites::Refused,
         needs_promotion: true,
         can_fence: true,
         loss: LossBound::Estimated,

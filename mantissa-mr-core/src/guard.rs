@@ -106,7 +106,7 @@ pub struct GuardAnswer {
 
 /// Whether a guard lets a move pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum GuardVerdict {
     /// It does.
     Pass,
@@ -123,7 +123,7 @@ pub enum GuardVerdict {
 
 /// What a person can allow although a guard refuses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Override {
     /// This guard is passed over.
     Guard(Guard),

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::deployment::{friendly, hex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Outcome, Term, Token};
-use crate::name::{ActorId, ExecutionId, GroupName, StepId};
+use crate::name::{ActorId, DeploymentName, ExecutionId, GroupName, StepId};
 use crate::plan::{Move, PlanHash};
 
 /// The version of a slot's format.
@@ -47,18 +47,21 @@ impl fmt::Debug for SlotHash {
 
 /// How far a journal goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct JournalHead {
     /// How many slots there are; the next one has this number.
     pub slots: u64,
-    /// The hash of the last one; before the first, a hash of the group's name.
+    /// The hash of the last one; before the first, one of the deployment's and the group's name.
     pub hash: SlotHash,
 }
 
 impl JournalHead {
-    /// The head of an empty journal.
-    pub fn genesis(group: &GroupName) -> Self {
-        Self { slots: 0, hash: SlotHash::of(format!("mantissa-mr journal of {group}").as_bytes()) }
+    /// The head of an empty journal: no other group's, of no other deployment, begins with it.
+    pub fn genesis(deployment: &DeploymentName, group: &GroupName) -> Self {
+        Self {
+            slots: 0,
+            hash: SlotHash::of(format!("mantissa-mr journal of {deployment}/{group}").as_bytes()),
+        }
     }
 }
 
@@ -94,7 +97,7 @@ pub struct Record {
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Event {
     /// An actor took the lease over; nobody with a lower term writes after this.
     TookOver,
@@ -208,6 +211,11 @@ fn corrupt(slot: u64, message: String) -> Error {
     )
 }
 
+/// A slot of a term that the ledger, read after it, has never given: nobody can have written it who acts for the group.
+pub(crate) fn ahead(slot: u64, term: Term, ledger: Term) -> Error {
+    corrupt(slot, format!("its term is {term}, and the ledger has given none after {ledger}"))
+}
+
 /// Reads a journal slot by slot and checks it against the anchor in the ledger.
 ///
 /// Feed it each slot's bytes in order, then `None` where there is no slot: up to the anchor a missing slot, another
@@ -252,7 +260,7 @@ impl Reader {
             return Err(corrupt(slot.number, format!("its term {} follows term {}", slot.term, self.term)));
         }
         self.term = slot.term;
-        self.head = JournalHead { slots: self.head.slots + 1, hash: SlotHash::of(bytes) };
+        self.head = JournalHead { slots: self.head.slots.saturating_add(1), hash: SlotHash::of(bytes) };
         if self.head.slots == self.anchor.slots && self.head.hash != self.anchor.hash {
             let message =
                 format!("its hash is {:.12}, the ledger anchors {:.12}", self.head.hash, self.anchor.hash);

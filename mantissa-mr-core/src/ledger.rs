@@ -20,6 +20,10 @@ use crate::plan::{Move, PlanHash};
 /// The version of the record's format that this library reads and writes.
 pub const FORMAT: u32 = 1;
 
+/// No count that is read from a cell is as high: whatever counts up by one could not have come so far, and what grows must
+/// have room to grow.
+pub(crate) const COUNTED_MOST: u64 = 1 << 53;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -118,7 +122,7 @@ pub struct Ledger {
 
 /// A region's right to serve.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Admission {
     /// The epoch of the last change.
     pub epoch: Epoch,
@@ -128,7 +132,7 @@ pub struct Admission {
 
 /// What a region may do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AdmissionState {
     /// Serve: its gates may open.
     Active,
@@ -143,7 +147,7 @@ pub enum AdmissionState {
 
 /// Who acts for the group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Lease {
     /// Grows with every take-over.
     pub term: Term,
@@ -155,7 +159,7 @@ pub struct Lease {
 
 /// An execution that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Running {
     /// Its name.
     pub id: ExecutionId,
@@ -175,7 +179,7 @@ pub struct Running {
 
 /// A plan that waits for a person.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Proposal {
     /// The plan, which is in a cell of its own.
     pub plan: PlanHash,
@@ -193,7 +197,7 @@ pub struct Proposal {
 
 /// What a person asks of whoever holds the lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Order {
     /// What to do.
     pub what: OrderKind,
@@ -225,7 +229,7 @@ pub enum OrderKind {
 
 /// An execution that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ended {
     /// Its name.
     pub id: ExecutionId,
@@ -351,7 +355,7 @@ impl Ledger {
             proposal: None,
             orders: Vec::new(),
             ended: None,
-            journal: JournalHead::genesis(group),
+            journal: JournalHead::genesis(&spec.name, group),
             writer,
         }
     }
@@ -371,18 +375,51 @@ impl Ledger {
         struct Format {
             format: u32,
         }
-        let corrupt = |error: serde_json::Error| {
-            Error::new(ErrorKind::Corrupt, "read the ledger", error.to_string()).with_advice(
+        let corrupt = |why: String| {
+            Error::new(ErrorKind::Corrupt, "read the ledger", why).with_advice(
                 "this is no ledger of mantissa-mr; nothing was changed: look at the cell by hand",
             )
         };
-        let Format { format } = serde_json::from_slice(bytes).map_err(corrupt)?;
+        let Format { format } = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
         if format != FORMAT {
             let message = format!("it has format {format}, this program reads {FORMAT}");
             return Err(Error::new(ErrorKind::InvalidInput, "read the ledger", message)
                 .with_advice("use the version of mantissa-mr that wrote it, or a newer one"));
         }
-        serde_json::from_slice(bytes).map_err(corrupt)
+        let ledger: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let impossible = ledger.counts().find(|(_, count)| *count >= COUNTED_MOST);
+        match impossible {
+            Some((what, count)) => Err(corrupt(format!("nothing can have counted {what} up to {count}"))),
+            None => Ok(ledger),
+        }
+    }
+
+    /// Everything in it that only grows.
+    fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let epochs = self.admissions.values().map(|admission| ("an epoch", admission.epoch.0));
+        let from = self.execution.iter().map(|running| ("the journal's slots", running.journal_from.slots));
+        let own = [
+            ("the term", self.lease.term.0),
+            ("the beats", self.lease.beat),
+            ("the generation", self.generation.0),
+            ("the journal's slots", self.journal.slots),
+        ];
+        own.into_iter().chain(epochs).chain(from)
+    }
+
+    /// Whether it is the ledger of this group of this deployment, and not a copy of another one's.
+    ///
+    /// # Errors
+    /// `Corrupt` for another group's; otherwise as for [`check_deployment`](Self::check_deployment).
+    pub fn check(&self, deployment: &Deployment, group: &GroupName) -> Result<()> {
+        self.check_deployment(deployment)?;
+        if self.group == *group {
+            return Ok(());
+        }
+        let message = format!("it is the ledger of group {}", self.group);
+        Err(Error::new(ErrorKind::Corrupt, "use the ledger", message)
+            .on(group)
+            .with_advice("somebody copied it: nothing is done until a person has looked"))
     }
 
     /// Whether the deployment is the one that this ledger was made for.

@@ -29,6 +29,7 @@ pub mod multi_region;
 pub mod name;
 pub mod notify;
 pub mod operator;
+mod plain;
 pub mod plan;
 pub mod problem;
 pub mod register;

@@ -1,6 +1,7 @@
 //! Embedding: a service starts [`MultiRegion`], asks its gate before it writes, and shuts it down at the end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,6 @@ pub struct MultiRegion {
 }
 
 /// What is needed to start; see [`MultiRegion::builder`].
-#[derive(Debug)]
 pub struct Builder {
     deployment: Deployment,
     backend: Option<Backend>,
@@ -55,6 +55,19 @@ pub enum StartError {
     /// The ledger cannot be read, is not there, or is another deployment's.
     #[error("{0}")]
     Ledger(#[from] Error),
+}
+
+impl fmt::Debug for Builder {
+    /// As [`Backend`]: nothing of the implementations.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("deployment", &self.deployment.spec().name)
+            .field("backend", &self.backend)
+            .field("region", &self.region)
+            .field("vantage", &self.vantage)
+            .field("actor", &self.actor)
+            .finish_non_exhaustive()
+    }
 }
 
 impl MultiRegion {
@@ -219,7 +232,7 @@ impl Starting {
                     .on(&cell)
                     .with_advice("run `init` once for this deployment")
             })?;
-            Ledger::decode(&found.value)?.check_deployment(&self.deployment)?;
+            Ledger::decode(&found.value)?.check(&self.deployment, &group.name)?;
             if self.vantage.is_some() {
                 controllers.push(Controller::new(ControllerSettings {
                     deployment: self.deployment.clone(),

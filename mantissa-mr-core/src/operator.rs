@@ -126,7 +126,6 @@ impl Operator {
             found => found?,
         };
         if let Some(ledger) = found {
-            ledger.check_deployment(&self.deployment)?;
             return Ok(format!("group {group}: the ledger is there, at epoch {}", ledger.epoch()));
         }
         if dry_run {
@@ -168,7 +167,7 @@ impl Operator {
         let cell = self.cells(group).ledger();
         let Some(found) = self.backend.cells.load(&cell).await? else { return Ok(None) };
         let ledger = Ledger::decode(&found.value)?;
-        ledger.check_deployment(&self.deployment)?;
+        ledger.check(&self.deployment, group)?;
         Ok(Some(ledger))
     }
 
@@ -302,7 +301,6 @@ impl Operator {
             Error::new(ErrorKind::NotFound, "read the ledger", "this group has no ledger")
                 .with_advice("run `init` once for this deployment")
         })?;
-        ledger.check_deployment(&self.deployment)?;
         let catalog = self.backend.catalog();
         let situation = Situation {
             deployment: &self.deployment,

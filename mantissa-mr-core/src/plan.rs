@@ -14,6 +14,7 @@ use crate::guard::{GuardAnswer, GuardVerdict, Waiver};
 use crate::ledger::{Basis, Epoch, Generation};
 use crate::name::{ExecutionId, GroupName, Region, ResourceName, StepId};
 use crate::notify::HookPoint;
+use crate::plain::plain;
 use crate::state::Phase;
 use crate::store::Promotion;
 use crate::traffic::{Urgency, Weights};
@@ -70,7 +71,7 @@ impl PlanHash {
 
 /// A text that is no plan's hash: it must be 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the hash of a plan: it must be 64 lower-case hexadecimal digits")]
+#[error("`{}` is not the hash of a plan: it must be 64 lower-case hexadecimal digits", plain(.0, 64))]
 pub struct InvalidPlanHash(String);
 
 impl TryFrom<String> for PlanHash {
@@ -371,7 +372,7 @@ pub struct PhaseTime {
 
 /// Acknowledged data that a plan would lose, as time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum PredictedLoss {
     /// Nothing: every store proves that it is drained, or loses nothing by its nature.
     Nothing,

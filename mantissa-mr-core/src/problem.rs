@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use crate::plain::plain;
+
+/// Longer parts of a problem are cut where they are shown, in characters.
+const MOST: usize = 400;
+
 /// Where in a file a problem is. Lines and columns count from one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Location {
@@ -18,8 +23,9 @@ impl fmt::Display for Location {
     }
 }
 
-/// One thing that is wrong with an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One thing that is wrong with an input. It is shown in one line that is safe to print and not too long, whatever the
+/// input holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Where it is, if the input came from a file.
     pub location: Option<Location>,
@@ -58,10 +64,10 @@ impl fmt::Display for Problem {
             write!(f, "{location}: ")?;
         }
         if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
+            write!(f, "{}: ", plain(&self.field, MOST))?;
         }
-        f.write_str(&self.message)?;
-        self.advice.as_ref().map_or(Ok(()), |advice| write!(f, " ({advice})"))
+        write!(f, "{}", plain(&self.message, MOST))?;
+        self.advice.as_ref().map_or(Ok(()), |advice| write!(f, " ({})", plain(advice, MOST)))
     }
 }
 
@@ -105,5 +111,20 @@ impl fmt::Display for Problems {
             write!(f, "{problem}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_that_can_be_printed_and_read_whatever_the_input_holds() {
+        let bad = "\u{1b}[31m\nprod.tfvars:1:1: all is well\u{202e}";
+        let problem = Problem::new(bad, format!("{bad}{}", "x".repeat(1 << 20))).with_advice(bad);
+        let said = problem.at(Location { file: "it".into(), position: Some((1, 1)) }).to_string();
+        assert!(!said.contains(['\n', '\u{1b}', '\u{202e}']), "{said}");
+        assert!(said.starts_with("it:1:1: \\u{1b}[31m\\nprod.tfvars:1:1: all is well\\u{202e}: "), "{said}");
+        assert!(said.len() < 1_500, "{} bytes", said.len());
     }
 }

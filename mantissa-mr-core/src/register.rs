@@ -38,7 +38,10 @@ pub fn writer(value: &[u8]) -> Option<Token> {
     struct Written {
         writer: Token,
     }
-    serde_json::from_slice(value).ok().map(|Written { writer }| writer)
+    // Serde would take a list for an object, field by field.
+    let is_object = value.trim_ascii_start().starts_with(b"{");
+    let written = is_object.then(|| serde_json::from_slice(value).ok()).flatten();
+    written.map(|Written { writer }| writer)
 }
 
 /// One compare-and-swap, until it is known what became of it.

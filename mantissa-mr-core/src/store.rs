@@ -30,8 +30,8 @@ pub trait ReplicatedStore: fmt::Debug + Send + Sync + 'static {
     /// Reads one item, with the strongest consistency that the region offers by itself.
     async fn get(&self, region: &Region, key: &Key) -> Result<Option<Item>>;
 
-    /// Writes one item. The epoch is kept with it where the store can; a store with
-    /// [`refuses_older_epochs`](StoreCapabilities::refuses_older_epochs) refuses one that is lower than the item's.
+    /// Writes one item. The epoch is kept with it where the store can; a store that says [`LateWrites::Refused`] refuses
+    /// one that is lower than the item's.
     ///
     /// # Errors
     /// `Conflict` if the precondition does not hold, `Superseded` for an older epoch; neither changed anything.
@@ -69,6 +69,19 @@ pub trait ReplicatedStore: fmt::Debug + Send + Sync + 'static {
 
     /// Lets the writers of a region in again.
     async fn unfence(&self, region: &Region, epoch: Epoch) -> Result<()>;
+
+    /// Looks, in the history of changes that every replica keeps, for items of which a write of an older epoch took the
+    /// place of a newer one's, and puts the newer one back in the region that serves: only where the late write still
+    /// shows, by a precondition on it. Speaks to every region that answers; `after` is the cursor of the answer before,
+    /// and without one it looks back as far as the store remembers. For stores that say [`LateWrites::Undone`].
+    ///
+    /// It needs no fence of its own: a restoring write that lands late, after another move, is an older epoch's write like
+    /// any other, and found like one.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` if the region that serves does not answer: ask again. `InvalidInput` for a cursor that
+    /// is not this store's: ask without one. `Unsupported` if the store cannot find late writes.
+    async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled>;
 }
 
 /// What a store can do.
@@ -77,8 +90,8 @@ pub trait ReplicatedStore: fmt::Debug + Send + Sync + 'static {
 pub struct StoreCapabilities {
     /// How changes reach the other regions.
     pub replication: Replication,
-    /// Whether a write of an older epoch is refused by the store itself; if not, the last writer wins.
-    pub refuses_older_epochs: bool,
+    /// What becomes of a write of an older epoch that arrives late.
+    pub late_writes: LateWrites,
     /// Whether a region must be promoted before it takes writes.
     pub needs_promotion: bool,
     /// Whether its writers can be fenced at the store.
@@ -100,6 +113,62 @@ pub enum Replication {
     ItemByItem,
     /// Before the write is acknowledged.
     Synchronous,
+}
+
+/// What becomes of a write of an older epoch that reaches a store after a newer one has begun. A gate bounds when a write is
+/// acknowledged, and not when it arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LateWrites {
+    /// The store refuses it.
+    Refused,
+    /// The last writer wins; [`reconcile`](ReplicatedStore::reconcile) finds what was overwritten and restores it.
+    Undone,
+    /// The last writer wins, and nobody sees it.
+    Unseen,
+}
+
+/// How far a store's history has been looked through; each store has its own form of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// What [`reconcile`](ReplicatedStore::reconcile) found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Every item that a late write had taken the place of, and what became of it.
+    pub overtaken: Vec<Overtaken>,
+    /// Where to go on looking; none if nothing has been read yet.
+    pub cursor: Option<Cursor>,
+    /// The regions whose history could not be read now; the cursor goes on there where it was.
+    pub unread: Vec<Region>,
+}
+
+/// An item of a newer epoch that a write of an older one took the place of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Overtaken {
+    /// Its name.
+    pub key: Key,
+    /// The region in whose history it was found.
+    pub found_in: Region,
+    /// The epoch of the late write.
+    pub late: Epoch,
+    /// The epoch of what it took the place of.
+    pub newer: Epoch,
+    /// What shows now.
+    pub outcome: Reconciliation,
+}
+
+/// What became of an item that a late write had taken the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reconciliation {
+    /// What the newer epoch had written is there again.
+    Restored,
+    /// It was written again since, or never showed the late write in the region that serves: nothing was done, and whoever
+    /// wrote then may have read the late value.
+    Rewritten,
 }
 
 /// What can be said of the loss of a failover.

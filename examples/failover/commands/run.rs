@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::exit::{Exit, Outcome, Stop};
 use crate::follow;
-use crate::render::{Screen, note, wrap};
+use crate::render::{Screen, note, printable, wrap};
 use crate::signals::Interrupts;
 
 /// Runs a controller for each group until Ctrl-C. With `--json`, each happening is a line of its own.
@@ -70,7 +70,7 @@ fn tell(group: &GroupName, news: &[News], screen: Screen) {
             let at = piece.at.strftime("%H:%M:%S%.3f");
             wrap(&text, &format!("{at} {group}: "), "             ")
                 .iter()
-                .try_for_each(|line| writeln!(out, "{line}"))
+                .try_for_each(|line| writeln!(out, "{}", printable(line)))
         };
     }
 }

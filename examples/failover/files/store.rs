@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use mantissa_mr_core::deployment::{Deployment, ResourceSpec, Strategy};
-use mantissa_mr_core::error::{ErrorKind, Result};
+use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::{Region, ResourceName};
 use mantissa_mr_core::store::{
-    Barrier, Drained, Fence, Item, Key, LossBound, Precondition, Promotion, PutItem, ReplicatedStore,
-    Replication, StoreCapabilities, StoreStatus, Version,
+    Barrier, Cursor, Drained, Fence, Item, Key, LateWrites, LossBound, Precondition, Promotion, PutItem,
+    Reconciled, ReplicatedStore, Replication, StoreCapabilities, StoreStatus, Version,
 };
 
 use super::settings::Known;
@@ -86,7 +86,7 @@ impl ReplicatedStore for FileStore {
         let passive = self.terms.strategy == Strategy::ActivePassive;
         StoreCapabilities {
             replication: Replication::Ordered,
-            refuses_older_epochs: passive,
+            late_writes: if passive { LateWrites::Refused } else { LateWrites::Unseen },
             needs_promotion: passive,
             can_fence: true,
             loss: LossBound::Enforceable,
@@ -198,5 +198,13 @@ impl ReplicatedStore for FileStore {
             }
         })
         .await
+    }
+
+    async fn reconcile(&self, serving: &Region, _after: Option<&Cursor>) -> Result<Reconciled> {
+        let message = match self.terms.strategy {
+            Strategy::ActivePassive => "it refuses the writes of older epochs: there is nothing to reconcile",
+            Strategy::ActiveActive => "where every region writes, no write is of an older epoch",
+        };
+        Err(Error::new(ErrorKind::Unsupported, "reconcile", message).on(self.name()).in_region(serving))
     }
 }

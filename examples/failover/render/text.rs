@@ -53,6 +53,17 @@ pub(crate) fn fact(name: &str, text: &str) -> Vec<String> {
     wrap(text, &format!("{name:<11} "), &" ".repeat(12))
 }
 
+/// A text with what a terminal would obey, but for the ends of its lines, written out: reasons and messages come from
+/// other people and machines.
+pub(crate) fn printable(text: &str) -> String {
+    let acts = |letter: char| letter.is_control() && letter != '\n';
+    let letter = |letter: char| {
+        let written_out = acts(letter).then(|| letter.escape_default());
+        written_out.into_iter().flatten().chain((!acts(letter)).then_some(letter))
+    };
+    text.chars().flat_map(letter).collect()
+}
+
 /// A time, short.
 pub(crate) fn span(span: Duration) -> String {
     let seconds = span.as_secs();

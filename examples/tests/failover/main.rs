@@ -4,5 +4,6 @@ mod broken;
 mod crashed;
 mod input;
 mod orders;
+mod secrets;
 mod story;
 mod support;

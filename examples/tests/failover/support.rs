@@ -112,6 +112,13 @@ impl World {
         self.finish(self.spawn(line))
     }
 
+    /// The same with this in the environment.
+    pub(crate) fn run_in(&self, environment: &[(&str, &str)], line: &str) -> Said {
+        let mut command = self.command(line);
+        command.envs(environment.iter().copied());
+        Running::start(command, line).said()
+    }
+
     /// Begins a command.
     pub(crate) fn spawn(&self, line: &str) -> Running {
         Running::start(self.command(line), line)

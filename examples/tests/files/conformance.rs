@@ -176,7 +176,12 @@ impl CheckFixture for Files {
 async fn a_store_of_files_is_a_replicated_store() {
     let run = RunId::new("files").unwrap();
     let report = stores::suite(Files::new("active-passive").await, &run).await;
-    report.assert_passed_with_skips(&[LOST_ANSWER, "a_listing_goes_on_after_the_first_page"]);
+    report.assert_passed_with_skips(&[
+        LOST_ANSWER,
+        "a_listing_goes_on_after_the_first_page",
+        "what_a_late_write_overwrote_is_put_back",
+        "what_was_written_since_is_left_alone",
+    ]);
 }
 
 #[tokio::test]
@@ -187,6 +192,8 @@ async fn a_store_of_files_in_which_every_region_writes_is_one_too() {
         LOST_ANSWER,
         "a_listing_goes_on_after_the_first_page",
         "an_older_epoch_is_refused",
+        "what_a_late_write_overwrote_is_put_back",
+        "what_was_written_since_is_left_alone",
         "a_planned_promotion_moves_the_writer_and_can_be_repeated",
         "a_forced_promotion_needs_nothing_of_the_region_that_is_left",
     ]);

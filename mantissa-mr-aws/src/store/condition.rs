@@ -8,7 +8,10 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
+use mantissa_mr_core::error::{Error, ErrorKind};
+
 use super::item::{Attributes, TOKEN};
+use crate::error::ApiCall;
 use crate::table::KeySchema;
 
 /// The most attributes that one condition compares: an expression has at most 300 operators and 4 kB
@@ -89,6 +92,21 @@ pub(super) fn met_itself(error: &SdkError<PutItemError>, token: &str) -> bool {
         return false;
     };
     met.item().and_then(|item| item.get(TOKEN)?.as_s().ok()).is_some_and(|found| found == token)
+}
+
+/// A condition that failed is a conflict that says what to do.
+pub(super) fn failed_condition<E>(call: ApiCall<'_>, error: SdkError<E>) -> Error
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    if crate::error::code(&error) == Some("ConditionalCheckFailedException") {
+        return conflict(call, "the item is not in the state that the write asks for");
+    }
+    call.failed(error)
+}
+
+pub(super) fn conflict(call: ApiCall<'_>, why: &str) -> Error {
+    call.error(ErrorKind::Conflict, why).with_advice("read the item again")
 }
 
 #[cfg(test)]

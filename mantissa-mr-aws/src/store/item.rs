@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::table::{KeyAttribute, KeySchema};
 
-/// The attribute that keeps the epoch under which an item was written.
-pub(crate) const EPOCH: &str = "mantissa_epoch";
+/// The attribute that keeps the epoch under which an item was written: a number.
+pub const EPOCH: &str = "mantissa_epoch";
 /// The attribute that tells this library's writes apart.
 pub(crate) const TOKEN: &str = "mantissa_version";
 

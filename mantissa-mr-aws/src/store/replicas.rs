@@ -1,13 +1,10 @@
-//! How the replicas are, and how they are set up.
+//! How the replicas are.
 
 use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{
-    CreateReplicationGroupMemberAction, ReplicaStatus as Member, ReplicationGroupUpdate, StreamSpecification,
-    StreamViewType, TableDescription, TableStatus,
-};
+use aws_sdk_dynamodb::types::{ReplicaStatus as Member, TableDescription, TableStatus};
 use futures_util::future::join_all;
-use mantissa_mr_core::error::{Error, ErrorKind, Result};
+use mantissa_mr_core::error::{ErrorKind, Result};
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{Lag, ReplicaStatus, Role};
 use tokio::time::timeout;
@@ -34,13 +31,13 @@ impl Replica {
 }
 
 /// What each region says of the table.
-type Descriptions = BTreeMap<Region, Result<Option<TableDescription>>>;
+pub(super) type Descriptions = BTreeMap<Region, Result<Option<TableDescription>>>;
 
 const NOT_MEASURED: &str = "not measured: set `canary = true` in the store's settings to have it measured";
 
 impl GlobalTable {
     /// Asks every region at once. A region that fails to answer is in the result, with the reason.
-    async fn descriptions(&self) -> Descriptions {
+    pub(super) async fn descriptions(&self) -> Descriptions {
         let asked =
             self.regions.iter().map(|region| async { (region.clone(), self.description(region).await) });
         join_all(asked).await.into_iter().collect()
@@ -58,141 +55,9 @@ impl GlobalTable {
     pub(super) async fn replicas(&self) -> Replicas {
         replicas(&self.regions, &self.descriptions().await)
     }
-
-    /// Step 5 of the guide: streams first, then one replica after the other, each waited for.
-    pub(super) async fn add_replicas(&self, dry_run: bool) -> Result<Vec<String>> {
-        let descriptions = self.descriptions().await;
-        let steps = steps(&self.regions, &descriptions, &self.table)?;
-        for step in steps.iter().filter(|_| !dry_run) {
-            self.take(step).await?;
-        }
-        Ok(steps.iter().map(|step| step.describe(&self.table)).collect())
-    }
-
-    async fn take(&self, step: &Step) -> Result<()> {
-        let region = step.home();
-        let client = &self.clients(region)?.dynamodb;
-        let call = ApiCall::change("UpdateTable", &self.table, region);
-        let built = |error| call.error(ErrorKind::InvalidInput, format!("{error}"));
-        let request = client.update_table().table_name(&self.table);
-        let request = match step {
-            Step::Stream { .. } => request.stream_specification(
-                StreamSpecification::builder()
-                    .stream_enabled(true)
-                    .stream_view_type(StreamViewType::NewAndOldImages)
-                    .build()
-                    .map_err(built)?,
-            ),
-            Step::Replica { region, .. } => {
-                let create = CreateReplicationGroupMemberAction::builder().region_name(region.as_str());
-                let create = create.build().map_err(built)?;
-                request.replica_updates(ReplicationGroupUpdate::builder().create(create).build())
-            }
-        };
-        tracing::info!(table = self.table, %region, "{}", step.describe(&self.table));
-        // The service refuses a second change while one is under way.
-        table::settled(client, region, &self.table).await?;
-        request.send().await.map_err(|error| call.failed(error))?;
-        table::settled(client, region, &self.table).await?;
-        Ok(())
-    }
 }
-
-/// One change of the table's setup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    /// Enable the stream that replication reads.
-    Stream { home: Region },
-    /// Add a replica.
-    Replica { home: Region, region: Region },
-}
-
-impl Step {
-    fn home(&self) -> &Region {
-        let (Self::Stream { home } | Self::Replica { home, .. }) = self;
-        home
-    }
-
-    fn describe(&self, table: &str) -> String {
-        match self {
-            Self::Stream { home } => format!("{table}: enable the stream (new and old images) in {home}"),
-            Self::Replica { home, region } => format!("{table}: add a replica of {home} in {region}"),
-        }
-    }
-}
-
-/// What is missing until every region has a replica, in the order in which it must be done.
-fn steps(regions: &[Region], descriptions: &Descriptions, table: &str) -> Result<Vec<Step>> {
-    let mut tables = Vec::new();
-    for region in regions {
-        match descriptions.get(region) {
-            Some(Ok(Some(description))) => tables.push((region, description)),
-            Some(Ok(None)) | None => {}
-            Some(Err(error)) => return Err(error.clone()),
-        }
-    }
-    let Some((home, description)) = tables.first() else {
-        let home = regions
-            .first()
-            .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "ensure-replicated", "no region"))?;
-        let call = ApiCall::read("DescribeTable", table, home);
-        return Err(call
-            .error(ErrorKind::NotFound, "the table is in none of the deployment's regions")
-            .with_advice("create it in one region (the guide's step 3); this library adds the replicas"));
-    };
-    let call = ApiCall::read("DescribeTable", table, home);
-    if description.global_table_version() == Some("2017.11.29") {
-        return Err(call
-            .error(ErrorKind::Unsupported, "the table is a Global Table of version 2017.11.29")
-            .with_advice(
-                "upgrade it to version 2019.11.21 in the console or with UpdateGlobalTableVersion",
-            ));
-    }
-    let others = tables.iter().skip(1).map(|(region, _)| *region);
-    refuse_strangers(call, home, others, descriptions)?;
-    let missing: Vec<&Region> =
-        regions.iter().filter(|region| tables.iter().all(|(present, _)| present != region)).collect();
-    let mut steps = Vec::new();
-    if !missing.is_empty() {
-        steps.extend(stream_step(call, home, description)?);
-    }
-    let add = |region: &&Region| Step::Replica { home: (*home).clone(), region: (*region).clone() };
-    steps.extend(missing.iter().map(add));
-    Ok(steps)
-}
-
-/// The service adds replicas only where there is no table.
-fn refuse_strangers<'a>(
-    call: ApiCall<'_>,
-    home: &Region,
-    mut others: impl Iterator<Item = &'a Region>,
-    descriptions: &Descriptions,
-) -> Result<()> {
-    let Some(stranger) = others.find(|other| !linked(home, other, descriptions)) else { return Ok(()) };
-    let message = format!("{home} and {stranger} each have a table of this name, and they do not replicate");
-    Err(call.error(ErrorKind::Conflict, message).with_advice(
-        "remove the one whose data is not wanted: the service adds replicas only where there is no table",
-    ))
-}
-
-fn stream_step(call: ApiCall<'_>, home: &Region, table: &TableDescription) -> Result<Option<Step>> {
-    let stream = table.stream_specification().filter(|stream| stream.stream_enabled());
-    match stream.and_then(StreamSpecification::stream_view_type) {
-        None => Ok(Some(Step::Stream { home: home.clone() })),
-        Some(StreamViewType::NewAndOldImages) => Ok(None),
-        Some(other) => Err(call
-            .error(
-                ErrorKind::Conflict,
-                format!("the table's stream has {other}, and replication needs NEW_AND_OLD_IMAGES"),
-            )
-            .with_advice(
-                "whoever reads the stream must agree to its being replaced: disable it, then call again",
-            )),
-    }
-}
-
 /// Whether one region's table names the other as its replica, in whichever direction that can be seen.
-fn linked(one: &Region, other: &Region, descriptions: &Descriptions) -> bool {
+pub(super) fn linked(one: &Region, other: &Region, descriptions: &Descriptions) -> bool {
     member(one, other, descriptions).or_else(|| member(other, one, descriptions)).is_some()
 }
 
@@ -249,6 +114,7 @@ fn replica(region: &Region, regions: &[Region], descriptions: &Descriptions) -> 
 mod tests {
     use super::*;
     use aws_sdk_dynamodb::types::ReplicaDescription;
+    use mantissa_mr_core::error::Error;
 
     const EAST: &str = "us-east-1";
     const WEST: &str = "us-west-2";
@@ -269,12 +135,6 @@ mod tests {
             .table_status(TableStatus::Active)
             .set_replicas(Some(replicas.collect()))
             .build()
-    }
-
-    fn streaming(view: StreamViewType) -> TableDescription {
-        let stream =
-            StreamSpecification::builder().stream_enabled(true).stream_view_type(view).build().unwrap();
-        TableDescription::builder().table_status(TableStatus::Active).stream_specification(stream).build()
     }
 
     fn descriptions(east: Option<TableDescription>, west: Option<TableDescription>) -> Descriptions {
@@ -300,7 +160,6 @@ mod tests {
     fn a_table_that_merely_has_the_same_name_is_no_replica() {
         let strangers = descriptions(Some(table(&[])), Some(table(&[])));
         assert_eq!(roles(&strangers), [Role::Writer, Role::Absent]);
-        assert_eq!(steps(&regions(), &strangers, "t").unwrap_err().kind(), ErrorKind::Conflict);
     }
 
     #[test]
@@ -308,7 +167,6 @@ mod tests {
         let mut half = descriptions(None, Some(table(&[(EAST, Member::Active)])));
         half.insert(region(EAST), Err(Error::new(ErrorKind::Timeout, "DescribeTable", "no answer")));
         assert_eq!(roles(&half), [Role::Unreachable, Role::Writer]);
-        assert_eq!(steps(&regions(), &half, "t").unwrap_err().kind(), ErrorKind::Timeout);
     }
 
     #[test]
@@ -322,34 +180,5 @@ mod tests {
             let east = table(&[(WEST, status.clone())]);
             assert_eq!(roles(&descriptions(Some(east), Some(table(&[])))), [Role::Writer, role], "{status}");
         }
-    }
-
-    #[test]
-    fn replication_is_set_up_streams_first_and_only_what_is_missing() {
-        let replica = Step::Replica { home: region(EAST), region: region(WEST) };
-        let plain = steps(&regions(), &descriptions(Some(table(&[])), None), "t").unwrap();
-        assert_eq!(plain, [Step::Stream { home: region(EAST) }, replica.clone()]);
-        let streams = descriptions(Some(streaming(StreamViewType::NewAndOldImages)), None);
-        assert_eq!(steps(&regions(), &streams, "t").unwrap(), [replica]);
-        let done = descriptions(Some(table(&[(WEST, Member::Active)])), Some(table(&[])));
-        assert_eq!(steps(&regions(), &done, "t").unwrap(), []);
-        let home_in_the_west = steps(&regions(), &descriptions(None, Some(table(&[]))), "t").unwrap();
-        assert_eq!(
-            home_in_the_west.last().unwrap().describe("t"),
-            "t: add a replica of us-west-2 in us-east-1"
-        );
-    }
-
-    #[test]
-    fn a_stream_that_somebody_uses_in_another_form_is_not_replaced() {
-        let other = descriptions(Some(streaming(StreamViewType::KeysOnly)), None);
-        assert_eq!(steps(&regions(), &other, "t").unwrap_err().kind(), ErrorKind::Conflict);
-    }
-
-    #[test]
-    fn a_table_that_is_nowhere_is_not_found() {
-        let error = steps(&regions(), &descriptions(None, None), "t").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::NotFound);
-        assert!(error.advice().unwrap().contains("create it in one region"));
     }
 }

@@ -4,6 +4,8 @@ mod cell;
 mod conformance;
 mod connect;
 mod errors;
+mod late;
+mod late_streams;
 mod router;
 mod scaler;
 mod store;

@@ -11,15 +11,15 @@ use mantissa_mr_core::error::{Effect, ErrorKind};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::ExecutionId;
 use mantissa_mr_core::store::{
-    Barrier, Drained, Item, Key, Lag, Precondition, Promotion, PutItem, ReplicatedStore, Role,
+    Barrier, Drained, Item, Key, Lag, LateWrites, Precondition, Promotion, PutItem, ReplicatedStore, Role,
 };
 use test_support::{Action, Emulator, Match, or_skip};
 
 use crate::world::{EAST, WEST, World, deployment, region, resource};
 
-const TABLE: &str = "mantissa-log-state";
+pub(crate) const TABLE: &str = "mantissa-log-state";
 
-fn group(settings: &str) -> String {
+pub(crate) fn group(settings: &str) -> String {
     deployment(&format!(
         r#"
         [[groups.stores]]
@@ -30,12 +30,12 @@ fn group(settings: &str) -> String {
     ))
 }
 
-async fn store(world: &World, settings: &str) -> Arc<dyn ReplicatedStore> {
+pub(crate) async fn store(world: &World, settings: &str) -> Arc<dyn ReplicatedStore> {
     world.connect(&group(settings)).await.stores[&resource("state")].clone()
 }
 
 /// Creates a table with these key attributes, as the product's Terraform would.
-async fn create(client: &Client, keys: &[(&str, ScalarAttributeType)]) {
+pub(crate) async fn create(client: &Client, keys: &[(&str, ScalarAttributeType)]) {
     let mut request = client.create_table().table_name(TABLE).billing_mode(BillingMode::PayPerRequest);
     for ((name, kind), role) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
         let element = KeySchemaElement::builder().attribute_name(*name).key_type(role).build().unwrap();
@@ -45,7 +45,7 @@ async fn create(client: &Client, keys: &[(&str, ScalarAttributeType)]) {
     request.send().await.unwrap();
 }
 
-const PLAIN: [(&str, ScalarAttributeType); 1] = [("pk", ScalarAttributeType::S)];
+pub(crate) const PLAIN: [(&str, ScalarAttributeType); 1] = [("pk", ScalarAttributeType::S)];
 
 /// A store in both regions.
 pub(crate) async fn replicated(world: &World, settings: &str) -> Arc<dyn ReplicatedStore> {
@@ -326,7 +326,11 @@ async fn what_a_global_table_cannot_do_is_an_error_that_says_so() {
     let world = World::new(emulator);
     let store = replicated(&world, "").await;
     let capabilities = store.capabilities();
-    assert!(!capabilities.can_fence && !capabilities.needs_promotion && !capabilities.refuses_older_epochs);
+    assert!(
+        !capabilities.can_fence
+            && !capabilities.needs_promotion
+            && capabilities.late_writes == LateWrites::Undone
+    );
     for error in [
         store.fence(&region(EAST), Epoch(1)).await.unwrap_err(),
         store.unfence(&region(EAST), Epoch(1)).await.unwrap_err(),

@@ -1,7 +1,12 @@
 //! Collects all that is wrong with the files, and says it in their order.
 
+use std::collections::BTreeSet;
+
 use super::tree::At;
 use crate::problem::{Location, Problem, Problems};
+
+/// So many problems are told; nobody reads more, and a wrong file can have one at every byte.
+pub(super) const MOST: usize = 1_000;
 
 /// Where a finding belongs; in this order they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,9 +45,18 @@ impl Findings {
         self.problems.push((Place::Nowhere, problem));
     }
 
+    /// Whether there is more than is told.
+    pub(super) fn is_full(&self) -> bool {
+        self.problems.len() > MOST
+    }
+
     /// The problems in the order of the files, each with its line and column.
     pub(super) fn check(mut self, texts: &[Text<'_>]) -> Result<Vec<String>, Problems> {
         self.problems.sort_by_key(|(place, _)| *place);
+        let mut seen = BTreeSet::new();
+        self.problems.retain(|found| seen.insert(found.clone()));
+        let all = self.problems.len() <= MOST;
+        self.problems.truncate(MOST);
         let located = self.problems.into_iter().map(|(place, problem)| match location(place, texts) {
             Some(location) if problem.location.is_none() => problem.at(location),
             _ => problem,
@@ -52,6 +66,9 @@ impl Findings {
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
+        }
+        if !all {
+            problems.push(Problem::new("", "there are more problems than these"));
         }
         Problems::check(problems)?;
         Ok(self.warnings)

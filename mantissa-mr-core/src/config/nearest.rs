@@ -7,8 +7,11 @@ pub(super) fn nearest<'k>(
     known: impl IntoIterator<Item = &'k str>,
     most: usize,
 ) -> Option<&'k str> {
+    let length = word.chars().count();
     known
         .into_iter()
+        // Each slip adds or takes one letter at most: the rest need not be compared, however long the word is.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= most)
         .map(|candidate| (slips(word, candidate), candidate))
         .filter(|(slips, _)| *slips <= most)
         .min_by_key(|(slips, _)| *slips)

@@ -206,6 +206,7 @@ pub(super) const TIMING: &[Field] = &[
     optional("lease", DURATION),
     optional("beat", DURATION),
     optional("observe", DURATION),
+    optional("reconcile", DURATION),
     optional("call-deadline", DURATION),
     optional("fence-deadline", DURATION),
     optional("cool-down", DURATION),

@@ -140,7 +140,7 @@ fn a_file_that_is_too_large_is_refused_before_it_is_read_whole() {
     let path = folder.path().join("large.toml");
     std::fs::File::create(&path).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
     let said = Deployment::load([&path]).unwrap_err().to_string();
-    assert_eq!(said, format!("{}: is larger than 4194304 bytes", path.display()));
+    assert_eq!(said, format!("{}: is larger than 1048576 bytes", path.display()));
     std::fs::File::create(&path).unwrap().set_len(MAX_FILE_BYTES).unwrap();
     let said = Deployment::load([&path]).unwrap_err().to_string();
     assert!(!said.contains("larger"), "{said}");

@@ -1,6 +1,6 @@
 //! What a file holds, in whatever format it is written: values that know where they stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Where something stands: which of the sources, and the byte in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,17 +179,16 @@ fn are_of_named(nodes: &[Node], others: &[Node]) -> bool {
 /// Each of the others goes into the one of its name, or to the end. One takes one only: a name that one file has twice
 /// stays there twice, to be complained about.
 fn merge_by_name(nodes: &mut Vec<Node>, others: Vec<Node>) {
-    let mut taken = vec![false; nodes.len()];
+    let mut left: BTreeMap<String, VecDeque<usize>> = BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if let Some(name) = node.name() {
+            left.entry(name.to_owned()).or_default().push_back(index);
+        }
+    }
     for other in others {
-        let of_its_name = nodes
-            .iter_mut()
-            .zip(&mut taken)
-            .find(|(node, taken)| !**taken && node.name().is_some() && node.name() == other.name());
-        match of_its_name {
-            Some((node, taken)) => {
-                *taken = true;
-                merge(node, other);
-            }
+        let first = other.name().and_then(|name| left.get_mut(name)?.pop_front());
+        match first.and_then(|index| nodes.get_mut(index)) {
+            Some(node) => merge(node, other),
             None => nodes.push(other),
         }
     }

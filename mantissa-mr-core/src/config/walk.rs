@@ -8,12 +8,9 @@ use super::nearest::nearest;
 use super::schema::{Field, Leaf, Need, Shape};
 use super::tree::{At, Entry, Node, Table, Value};
 use super::variables::Variables;
+use crate::deployment::secret;
 use crate::name::Region;
 use crate::problem::Problem;
-
-/// Endings of the names of variables that hold secrets.
-const SECRETS: [&str; 7] =
-    ["password", "secret", "token", "api_key", "access_key", "private_key", "connection_string"];
 
 /// The walk's surroundings.
 pub(super) struct Walk<'a> {
@@ -193,6 +190,9 @@ impl Walk<'_> {
             return false;
         };
         let at = node.at;
+        // Among many variables the search takes its time: not for what is not told.
+        let searches = !self.findings.is_full();
+        let near = |name: &str| if searches { self.variables.nearest(name) } else { None };
         let mut refuse = |message: String, advice: Option<String>| {
             self.findings.at(at, Problem { advice, ..Problem::new(printable(path), message) });
             false
@@ -202,13 +202,13 @@ impl Walk<'_> {
                 return false;
             }
             let name = printable(&name);
-            let advice = match self.variables.nearest(&name) {
+            let advice = match near(&name) {
                 Some(meant) => format!("did you mean `{meant}`?"),
                 None => format!("add it to the tfvars file: {name} = ..."),
             };
             return refuse(format!("no tfvars file sets the variable `{name}`"), Some(advice));
         };
-        if SECRETS.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending)) {
+        if secret::is_named_so(&name) {
             let advice = "let the backend read it from a secret store";
             let message = format!("the variable `{name}` looks like a secret, and plans show settings");
             return refuse(message, Some(advice.into()));

@@ -12,6 +12,7 @@ use crate::name::{ExecutionId, Region};
 use crate::store::{Barrier, Item, Key, Precondition, PutItem, ReplicatedStore, StoreCapabilities, Version};
 
 mod items;
+mod late;
 mod moves;
 mod replication;
 
@@ -91,6 +92,9 @@ pub async fn suite(fixture: Arc<dyn StoreFixture>, run: &RunId) -> Report {
         items::an_unknown_region_is_refused,
         items::an_older_epoch_is_refused,
         items::a_lost_answer_is_not_a_refusal,
+        late::a_store_that_finds_no_late_writes_says_so,
+        late::what_a_late_write_overwrote_is_put_back,
+        late::what_was_written_since_is_left_alone,
         replication::a_write_reaches_the_other_regions,
         replication::a_region_that_is_cut_off_is_unreachable_in_the_status,
         replication::drained_means_that_it_can_be_read_at_the_target,

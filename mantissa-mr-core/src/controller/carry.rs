@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::execute::{Execution, OpenCalls, Terms, Want};
 use crate::guard::Initiator;
 use crate::journal::{Event, Record, of_execution};
-use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, OrderKind, Outcome, Proposal, Running};
+use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, Outcome, Proposal, Running};
 use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
 use crate::plan::{Move, Plan, PlanHash, PredictedLoss};
@@ -30,9 +30,11 @@ pub(super) struct Pending {
     /// A plan that is being begun.
     pub(super) begin: Option<Begin>,
     /// A plan that is being loaded, and what for.
-    load: Option<(PlanHash, LoadFor)>,
+    pub(super) load: Option<(PlanHash, LoadFor)>,
+    /// The execution whose plan cannot be read.
+    pub(super) unreadable: Option<ExecutionId>,
     /// Orders that were taken and are being crossed out.
-    orders: Vec<Order>,
+    pub(super) orders: Vec<Order>,
     /// The execution is over and is being ended in the ledger.
     pub(super) ended: Option<Ended>,
     /// A proposal whose plan is being stored.
@@ -44,7 +46,7 @@ pub(super) struct Pending {
 }
 
 #[derive(Clone, Debug)]
-enum LoadFor {
+pub(super) enum LoadFor {
     /// Going on with what is under way.
     Resume(Running),
     /// Carrying out what a person approved.
@@ -80,7 +82,7 @@ impl Controller {
         }
     }
 
-    fn load_plan(&mut self, hash: &PlanHash) {
+    pub(super) fn load_plan(&mut self, hash: &PlanHash) {
         let deadline = self.timing().call_deadline;
         self.call(Tag::PlanLoad(hash.clone()), Call::Load { cell: self.cells.plan(hash) }, deadline);
     }
@@ -117,11 +119,13 @@ impl Controller {
             (Err(error), purpose) => {
                 self.tell(Happening::Trouble(error.to_string()));
                 self.notify(Severity::Critical, error.to_string());
-                if let LoadFor::Resume(running) = purpose
-                    && running.paused.is_none()
-                {
-                    // So that a person's command may take the lease, and put another move in its place.
-                    self.set_paused(&running.id, Some(format!("its plan cannot be read: {error}")));
+                if let LoadFor::Resume(running) = purpose {
+                    if running.paused.is_none() {
+                        // So that a person's command may take the lease, and put another move in its place.
+                        self.set_paused(&running.id, Some(format!("its plan cannot be read: {error}")));
+                    }
+                    self.pending.unreadable = Some(running.id);
+                    self.take_orders();
                 }
                 self.finish_mandate(Ending::Failed(error));
             }
@@ -165,11 +169,12 @@ impl Controller {
         self.take_orders();
     }
 
-    fn resume_execution(&mut self, by: &str) {
-        let Some(execution) = &mut self.execution else { return };
+    /// Says whether there was anything that waited.
+    pub(super) fn resume_execution(&mut self, by: &str) -> bool {
+        let Some(execution) = &mut self.execution else { return false };
         let wants = execution.resume(by);
         if wants.is_empty() {
-            return;
+            return false;
         }
         let (committed, id) = (execution.is_committed(), execution.id().clone());
         self.transition(Trigger::Resume, &format!("{by} says go on"));
@@ -178,6 +183,7 @@ impl Controller {
         }
         self.set_paused(&id, None);
         self.fulfil(wants);
+        true
     }
 
     fn set_paused(&mut self, execution: &ExecutionId, why: Option<String>) {
@@ -368,11 +374,11 @@ impl Controller {
             Purpose::Step { execution, step, .. } => {
                 self.step_swapped(&execution, &step, Err(refusal.into()));
             }
-            Purpose::End(ended) => {
+            Purpose::End(_) => {
                 self.pending.ended = None;
                 let why = format!("the ledger does not let it end: {refusal}");
-                let own = self.execution.as_mut().filter(|execution| *execution.id() == ended.id);
-                let wants = own.map(|execution| execution.cannot_end(why)).unwrap_or_default();
+                let wants =
+                    self.execution.as_mut().map(|execution| execution.cannot_end(why)).unwrap_or_default();
                 self.fulfil(wants);
             }
             other => {
@@ -470,6 +476,10 @@ impl Controller {
                     self.notify(Severity::Critical, format!("the move waits for a person: {why}"));
                     self.finish_mandate(Ending::Paused { why, overdue });
                 }
+                Want::Warn { text } => {
+                    self.tell(Happening::Trouble(text.clone()));
+                    self.notify(Severity::Warning, text);
+                }
                 Want::Complete { aborted } => self.complete(aborted),
             }
         }
@@ -544,72 +554,6 @@ impl Controller {
         self.notify(Severity::Warning, report.summary());
         self.tell(Happening::Ended(ended.outcome, Box::new(report.clone())));
         self.finish_mandate(Ending::Ended { outcome: ended.outcome, report });
-    }
-
-    // ----- what people asked through the ledger -----
-
-    pub(super) fn take_orders(&mut self) {
-        let Some(ledger) = self.view.ledger().cloned() else { return };
-        // An order about what is under way is taken once that is loaded: before, it would meet nothing, and be lost.
-        let loaded = ledger.execution.is_none() || self.execution.is_some();
-        if self.pending.load.is_some() || !loaded {
-            return;
-        }
-        let fresh: Vec<Order> =
-            ledger.orders.iter().filter(|order| !self.pending.orders.contains(order)).cloned().collect();
-        for order in &fresh {
-            self.obey(order, &ledger);
-        }
-        if !fresh.is_empty() {
-            self.pending.orders.extend(fresh.iter().cloned());
-            self.change_ledger(Purpose::Orders(fresh));
-        }
-    }
-
-    fn obey(&mut self, order: &Order, ledger: &Ledger) {
-        let why = format!("{}: {}", order.by, order.reason);
-        let refused = match &order.what {
-            OrderKind::Acknowledge => None,
-            OrderKind::Approve(hash) => self.approve(hash, ledger),
-            OrderKind::Resume => {
-                self.resume_execution(&why);
-                None
-            }
-            _ if self.pending.begin.as_ref().is_some_and(|begin| begin.plan.supersedes.is_some()) => {
-                Some("another move is about to take its place".to_owned())
-            }
-            other => match &mut self.execution {
-                None => Some("nothing is under way".to_owned()),
-                Some(execution) => {
-                    let done = match other {
-                        OrderKind::Pause => Ok(execution.pause(&why)),
-                        OrderKind::Skip(step) => execution.skip(step, &why),
-                        _ => execution.abort(&why).map(|()| Vec::new()),
-                    };
-                    done.map(|wants| self.fulfil(wants)).err()
-                }
-            },
-        };
-        if let Some(reason) = refused {
-            let text = format!("the order of {} ({:?}) was refused: {reason}", order.by, order.what);
-            self.tell(Happening::Trouble(text.clone()));
-            self.notify(Severity::Warning, text);
-        }
-    }
-
-    fn approve(&mut self, hash: &PlanHash, ledger: &Ledger) -> Option<String> {
-        let Some(proposal) = ledger.proposal.as_ref().filter(|proposal| proposal.plan == *hash) else {
-            return Some("this plan is not proposed any more".into());
-        };
-        if self.pending.begin.is_some() {
-            return Some("a move is being begun already".into());
-        }
-        if proposal.expires <= self.now.wall {
-            return Some(format!("the proposal ran out at {}", proposal.expires));
-        }
-        self.pending.load = Some((hash.clone(), LoadFor::Approved));
-        self.load_plan(hash);
-        None
     }
 }
 

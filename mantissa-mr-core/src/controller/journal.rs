@@ -83,7 +83,10 @@ impl Controller {
         };
         match fed {
             Ok(Some(slot)) if self.role.holding().is_none_or(|term| slot.term > term) => {
-                // Somebody has taken over since: a record of this term must not follow theirs.
+                // Somebody has taken over since: a record of this term must not follow theirs. The ledger, read anew, must
+                // know of it.
+                self.overtaken = Some((slot.number, slot.term));
+                self.calls.retain(|_, tag| *tag != Tag::LedgerLoad);
                 self.step_down(format!("{} acts for the group now, at term {}", slot.actor, slot.term));
             }
             Ok(Some(slot)) => {
@@ -101,7 +104,7 @@ impl Controller {
 
     /// A journal that contradicts itself stops everything: nothing is built on it. One that only cannot be used is left to
     /// whoever can, and tried again later.
-    fn journal_unusable(&mut self, error: Error) {
+    pub(super) fn journal_unusable(&mut self, error: Error) {
         self.tell(Happening::Trouble(error.to_string()));
         self.notify(crate::notify::Severity::Critical, error.to_string());
         self.halted = error.kind() == ErrorKind::Corrupt;

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::deployment::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
+use crate::journal::ahead;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
 use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
@@ -25,6 +26,8 @@ pub(super) struct LedgerView {
     rests_until: Moment,
     queue: VecDeque<Purpose>,
     swap: Option<(Swap, Purpose, Ledger)>,
+    /// A begin that was let go may land as long as the ledger is at this version.
+    doubt: Option<CellVersion>,
     /// Since when no question to it was answered.
     silent_since: Option<Moment>,
     /// Whether people were told so.
@@ -39,6 +42,16 @@ impl LedgerView {
     /// Whether somebody else may have changed it since it was read.
     pub(super) fn stale(&self) -> bool {
         self.stale || self.read.is_none()
+    }
+
+    /// Whether a begin that was let go may have landed, or may land yet.
+    pub(super) fn in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    fn found(&mut self, version: CellVersion, ledger: Ledger) {
+        self.doubt.take_if(|doubt| *doubt != version);
+        self.read = Some((version, ledger));
     }
 
     pub(super) fn has(&self, wanted: impl Fn(&Purpose) -> bool) -> bool {
@@ -56,9 +69,10 @@ pub(super) enum LeaseRole {
         seen: Lease,
         since: Moment,
     },
-    /// It has the lease and reads the journal.
+    /// It has the lease and reads the journal, which may take longer than the lease lasts.
     Recovering {
         term: Term,
+        last_beat: Moment,
     },
     Leading {
         term: Term,
@@ -76,7 +90,7 @@ impl LeaseRole {
 
     pub(super) fn holding(&self) -> Option<Term> {
         match self {
-            Self::Leading { term, .. } | Self::Recovering { term } => Some(*term),
+            Self::Leading { term, .. } | Self::Recovering { term, .. } => Some(*term),
             _ => None,
         }
     }
@@ -194,19 +208,18 @@ impl Controller {
             }
         }
         match &self.role {
-            LeaseRole::Leading { last_beat, .. } => {
+            LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } => {
                 let due = *last_beat + timing.beat;
                 if now >= due && !self.view.has(|_| true) {
                     self.change_ledger(Purpose::Beat);
                 }
-                self.wake_at(due.max(now + timing.beat / 4));
+                self.wake_at_or_within(due, timing.beat / 4);
             }
             LeaseRole::Following { .. } => {
                 self.consider_taking();
                 let at = self.view.next_read;
-                self.wake_at(at.max(now + timing.beat / 4));
+                self.wake_at_or_within(at, timing.beat / 4);
             }
-            LeaseRole::Recovering { .. } => {}
             LeaseRole::Unsure => self.wake_at(self.view.next_read),
         }
     }
@@ -302,7 +315,7 @@ impl Controller {
 
     fn saw_ledger(&mut self, cell: Cell) {
         let decoded = Ledger::decode(&cell.value).and_then(|ledger| {
-            ledger.check_deployment(self.deployment())?;
+            ledger.check(self.deployment(), &self.settings.group)?;
             Ok(ledger)
         });
         match decoded {
@@ -316,10 +329,15 @@ impl Controller {
 
     fn adopt(&mut self, version: CellVersion, ledger: Ledger) {
         self.view.stale = false;
+        if let Some((slot, term)) = self.overtaken.take()
+            && ledger.lease.term < term
+        {
+            self.journal_unusable(ahead(slot, term, ledger.lease.term));
+        }
         let lease = ledger.lease.clone();
         let mine = lease.holder.as_ref() == Some(&self.settings.actor);
         match &self.role {
-            LeaseRole::Leading { term, .. } | LeaseRole::Recovering { term } => {
+            LeaseRole::Leading { term, .. } | LeaseRole::Recovering { term, .. } => {
                 if !mine || lease.term != *term {
                     let holder = lease.holder.as_ref().map_or("nobody".to_owned(), ToString::to_string);
                     self.step_down(format!("{holder} acts for the group now, at term {}", lease.term));
@@ -331,10 +349,10 @@ impl Controller {
                 self.role = LeaseRole::Following { seen: lease, since: self.moment() };
             }
         }
-        self.view.read = Some((version, ledger.clone()));
+        self.view.found(version, ledger.clone());
         // An own take-over whose answer was lost, and on whose record somebody has written since: it holds.
         if mine && self.role.holding().is_none() && !self.handed_back && !self.halted {
-            self.role = LeaseRole::Recovering { term: ledger.lease.term };
+            self.role = LeaseRole::Recovering { term: ledger.lease.term, last_beat: self.moment() };
             self.tell(Happening::TookLease(ledger.lease.term));
             self.recover(&ledger);
         }
@@ -443,6 +461,7 @@ impl Controller {
         match swap.step(reply) {
             Next::Call(Call::Store { .. }) if purpose.begins() && self.begins_too_late() => {
                 // An attempt may land yet; the next change of the ledger moves the version that it needs, or finds it.
+                self.view.doubt = self.view.read.as_ref().map(|(version, _)| version.clone());
                 self.view.stale = true;
                 self.drop_begin("it took too long");
             }
@@ -470,7 +489,11 @@ impl Controller {
                         self.view.queue.push_front(purpose);
                     }
                 } else {
+                    // The lease cannot be handed back either: it runs out.
+                    let why = error.to_string();
                     self.give_up_mandate(error);
+                    self.halted = true;
+                    self.step_down(why);
                 }
             }
         }
@@ -479,14 +502,15 @@ impl Controller {
     fn applied(&mut self, purpose: Purpose, version: CellVersion, next: Ledger) {
         let term = next.lease.term;
         let now = self.moment();
-        if let LeaseRole::Leading { last_beat, .. } = &mut self.role {
+        if let LeaseRole::Leading { last_beat, .. } | LeaseRole::Recovering { last_beat, .. } = &mut self.role
+        {
             *last_beat = now;
         }
-        self.view.read = Some((version, next.clone()));
+        self.view.found(version, next.clone());
         self.view.stale = false;
         match purpose {
             Purpose::Acquire(_) => {
-                self.role = LeaseRole::Recovering { term };
+                self.role = LeaseRole::Recovering { term, last_beat: now };
                 self.tell(Happening::TookLease(term));
                 self.recover(&next);
             }
@@ -504,7 +528,7 @@ impl Controller {
 
     /// The journal was read and this actor's take-over is in it: from now on it acts.
     pub(super) fn lead(&mut self) {
-        if let LeaseRole::Recovering { term } = self.role {
+        if let LeaseRole::Recovering { term, .. } = self.role {
             self.role = LeaseRole::Leading { term, last_beat: self.moment() };
             self.take_orders();
         }

@@ -26,7 +26,8 @@ impl Controller {
             needs: execution.needs(),
         };
         let decision = midway(&self.situation(ledger, Initiator::Controller), &found);
-        if !matches!(decision, Decision::Begin(_)) {
+        // As long as its place may have been taken already, it does nothing.
+        if !matches!(decision, Decision::Begin(_)) && !self.view.in_doubt() {
             self.hold(false);
         }
         self.follow(decision, ledger);

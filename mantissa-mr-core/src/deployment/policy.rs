@@ -148,6 +148,9 @@ pub struct Timing {
     /// From one look at stores, routers and scalers to the next.
     #[serde(with = "friendly")]
     pub observe: Duration,
+    /// From one look for late writes in stores that cannot refuse them to the next.
+    #[serde(with = "friendly")]
+    pub reconcile: Duration,
     /// A call to a cloud without an answer for this long has failed.
     #[serde(with = "friendly")]
     pub call_deadline: Duration,
@@ -172,6 +175,7 @@ impl Default for Timing {
             lease: seconds(15),
             beat: seconds(3),
             observe: seconds(15),
+            reconcile: seconds(60),
             call_deadline: seconds(10),
             fence_deadline: seconds(10),
             cool_down: seconds(3600),

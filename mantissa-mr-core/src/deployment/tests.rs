@@ -135,7 +135,7 @@ fn automatic_moves_need_three_vantages_in_three_failure_domains() {
 #[test]
 fn every_span_of_the_policy_has_its_limits() {
     type Field = fn(&mut Policy) -> &mut Duration;
-    let up_to_a_day: [(&str, Field); 11] = [
+    let up_to_a_day: [(&str, Field); 12] = [
         ("policy.gate.trust", |policy| &mut policy.gate.trust),
         ("policy.gate.write-deadline", |policy| &mut policy.gate.write_deadline),
         ("policy.detection.interval", |policy| &mut policy.detection.interval),
@@ -143,6 +143,7 @@ fn every_span_of_the_policy_has_its_limits() {
         ("policy.timing.lease", |policy| &mut policy.timing.lease),
         ("policy.timing.beat", |policy| &mut policy.timing.beat),
         ("policy.timing.observe", |policy| &mut policy.timing.observe),
+        ("policy.timing.reconcile", |policy| &mut policy.timing.reconcile),
         ("policy.timing.call-deadline", |policy| &mut policy.timing.call_deadline),
         ("policy.timing.fence-deadline", |policy| &mut policy.timing.fence_deadline),
         ("policy.timing.approval", |policy| &mut policy.timing.approval),
@@ -413,6 +414,7 @@ fn complete() -> DeploymentSpec {
             lease: seconds(60),
             beat: seconds(10),
             observe: seconds(11),
+            reconcile: seconds(16),
             call_deadline: seconds(12),
             fence_deadline: seconds(13),
             cool_down: seconds(0),

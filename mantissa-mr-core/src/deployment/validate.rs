@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    Automatic, DeploymentSpec, GroupSpec, Policy, RegionSpec, ResourceSpec, Settings, VantageSpec,
-    WitnessSpec, spoken,
+    Automatic, DeploymentSpec, GroupSpec, Policy, RegionSpec, ResourceSpec, VantageSpec, WitnessSpec, secret,
+    spoken,
 };
 use crate::name::{FailureDomain, Region};
 use crate::problem::Problem;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where a secret belongs.
+const FROM_A_STORE: &str = "let the backend read it from a secret store or its environment";
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The parts of a deployment that could be read.
@@ -130,6 +132,7 @@ fn spans(policy: &Policy, found: &mut Vec<Problem>) {
         ("policy.timing.lease", timing.lease),
         ("policy.timing.beat", timing.beat),
         ("policy.timing.observe", timing.observe),
+        ("policy.timing.reconcile", timing.reconcile),
         ("policy.timing.call-deadline", timing.call_deadline),
         ("policy.timing.fence-deadline", timing.fence_deadline),
         ("policy.timing.approval", timing.approval),
@@ -243,14 +246,28 @@ fn resource(field: &str, resource: &ResourceSpec, regions: Option<&[RegionSpec]>
     }
 }
 
-fn settings(field: &str, settings: &Settings, found: &mut Vec<Problem>) {
+fn settings<'s>(
+    field: &str,
+    settings: impl IntoIterator<Item = (&'s String, &'s toml::Value)>,
+    found: &mut Vec<Problem>,
+) {
     for (key, value) in settings {
-        setting(&format!("{field}.{key}"), value, found);
+        let field = format!("{field}.{key}");
+        if value.as_str().is_some_and(|_| secret::is_named_so(key)) {
+            let problem = Problem::new(field, "looks like a secret, and settings are shown");
+            found.push(problem.with_advice(FROM_A_STORE));
+        } else {
+            setting(&field, value, found);
+        }
     }
 }
 
 fn setting(field: &str, value: &toml::Value, found: &mut Vec<Problem>) {
     match value {
+        toml::Value::String(text) if secret::has_user(text) => {
+            let problem = Problem::new(field, "holds a URL with a user, and settings are shown");
+            found.push(problem.with_advice(FROM_A_STORE));
+        }
         toml::Value::String(text) => unfilled(field, text, found),
         toml::Value::Array(values) => {
             for (index, value) in values.iter().enumerate() {
@@ -260,9 +277,7 @@ fn setting(field: &str, value: &toml::Value, found: &mut Vec<Problem>) {
             }
         }
         toml::Value::Table(table) => {
-            for (key, value) in table {
-                setting(&format!("{field}.{key}"), value, found);
-            }
+            settings(field, table, found);
         }
         _ => {}
     }

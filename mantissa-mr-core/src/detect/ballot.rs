@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Fitness;
 use crate::deployment::friendly;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::COUNTED_MOST;
 use crate::name::{ActorId, Region, VantageName};
 
 /// The version of the ballot's format that this library reads and writes.
@@ -105,6 +106,13 @@ impl Ballot {
             return Err(corrupt(format!("it has format {}, this program reads {FORMAT}", format.format)));
         }
         let ballot: Self = serde_json::from_slice(bytes).map_err(|error| corrupt(error.to_string()))?;
+        // One that nothing can follow would silence its vantage for ever.
+        if ballot.run.0.max(ballot.sequence) >= COUNTED_MOST {
+            return Err(corrupt(format!(
+                "nothing can have counted up to {}",
+                ballot.run.0.max(ballot.sequence)
+            )));
+        }
         if ballot.vantage != *vantage {
             return Err(corrupt(format!("it is the ballot of {}", ballot.vantage)));
         }
@@ -189,6 +197,18 @@ mod tests {
         for bytes in [extra.as_bytes(), b"", b"null"] {
             assert_eq!(Ballot::decode(bytes, &ohio).unwrap_err().kind(), ErrorKind::Corrupt);
         }
+    }
+
+    #[test]
+    fn a_forged_ballot_that_nothing_could_follow_is_corrupt_and_does_not_silence_its_vantage() {
+        let ohio = VantageName::new("ohio").unwrap();
+        for (run, sequence) in [(u64::MAX, 1), (1, u64::MAX), (COUNTED_MOST, 1)] {
+            let error = Ballot::decode(&ballot(run, sequence).encode(), &ohio).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        }
+        let last = Ballot::decode(&ballot(COUNTED_MOST - 1, COUNTED_MOST - 1).encode(), &ohio).unwrap();
+        let next = Run::next(Some(&last), Timestamp::UNIX_EPOCH);
+        assert!(ballot(next.0, 1).is_newer_than(&last));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Moment;
 use crate::deployment::Strategy;
+use crate::error::ErrorKind;
 use crate::fixture::{Fixture, region, resource};
 use crate::guard::Initiator;
 use crate::notify::HookAnswer;
@@ -124,6 +125,28 @@ fn a_question_that_is_open_when_it_is_paused_leads_to_no_call_until_it_goes_on()
     assert!(wants.iter().any(asks_whether_to_promote), "it is asked again: {wants:?}");
 }
 
+/// Whoever carried it out died between the swap that admits the region and the record of it.
+#[test]
+fn a_move_whose_opening_only_the_ledger_knows_of_is_not_given_up_any_more() {
+    let bench = Bench::new();
+    let plan = bench.execution.plan().clone();
+    let fixture = Fixture::new(Strategy::ActivePassive);
+    let resumed = |ledger: &Ledger| {
+        let id = ExecutionId::new("switchover-1").unwrap();
+        let mut execution = Execution::resumed(id, plan.clone(), Epoch(2), terms(), &[], bench.now);
+        execution.inherit(ledger);
+        execution
+    };
+    let mut ledger = fixture.ledger();
+    assert!(resumed(&ledger).abort("a person wants it").is_ok());
+    for (name, state) in [("a", AdmissionState::Standby), ("b", AdmissionState::Active)] {
+        ledger.admissions.get_mut(&region(name)).unwrap().state = state;
+    }
+    let mut execution = resumed(&ledger);
+    assert!(execution.is_committed());
+    assert!(execution.abort("a person wants it").is_err());
+}
+
 #[test]
 fn what_the_ledger_does_not_let_end_waits_for_a_person_and_is_tried_again() {
     let mut bench = Bench::new();
@@ -136,7 +159,14 @@ fn what_the_ledger_does_not_let_end_waits_for_a_person_and_is_tried_again() {
     assert!(wants.iter().any(|want| matches!(want, Want::Pause { overdue: false, .. })), "{wants:?}");
     assert_eq!(bench.execution.advance(bench.now), []);
     bench.execution.resume("a person");
-    assert_eq!(bench.execution.advance(bench.now), [Want::Complete { aborted: false }]);
+    // What cannot be seen of the routing is no reason to keep a move from its end.
+    let wants = bench.execution.advance(bench.now);
+    let [Want::Call { step, call: Call::Routing { .. }, .. }, Want::WakeAt(_)] = &wants[..] else {
+        panic!("it looks at the routing before it ends: {wants:?}");
+    };
+    let silence = Error::new(ErrorKind::Unavailable, "read the routing", "no answer");
+    let wants = bench.execution.replied(bench.now, step, Reply::Routing(Err(silence)));
+    assert_eq!(wants, [Want::Complete { aborted: false }]);
 }
 
 #[test]

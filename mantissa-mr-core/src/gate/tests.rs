@@ -111,7 +111,7 @@ pub(super) fn begun(ledger: &Ledger, number: u64, to: &str) -> Ledger {
         plan: serde_json::from_value(serde_json::json!("0".repeat(64))).unwrap(),
         kind: Move::Switchover,
         region: region(to),
-        journal_from: JournalHead::genesis(&group()),
+        journal_from: JournalHead::genesis(&DeploymentName::new("test").unwrap(), &group()),
         began: at(0).wall,
         paused: None,
     };

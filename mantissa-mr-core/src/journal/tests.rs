@@ -3,6 +3,10 @@
 use super::*;
 use crate::error::ErrorKind;
 
+fn deployment() -> DeploymentName {
+    DeploymentName::new("test").unwrap()
+}
+
 fn group() -> GroupName {
     GroupName::new("logs").unwrap()
 }
@@ -26,7 +30,7 @@ fn after(head: &JournalHead, bytes: &[u8]) -> JournalHead {
 
 /// Slots with these terms, and the head behind each.
 fn journal(terms: &[u64]) -> (Vec<Vec<u8>>, Vec<JournalHead>) {
-    let mut heads = vec![JournalHead::genesis(&group())];
+    let mut heads = vec![JournalHead::genesis(&deployment(), &group())];
     let mut slots = Vec::new();
     for term in terms {
         let head = heads.last().unwrap();
@@ -38,7 +42,7 @@ fn journal(terms: &[u64]) -> (Vec<Vec<u8>>, Vec<JournalHead>) {
 }
 
 fn read(slots: &[Vec<u8>], anchor: &JournalHead) -> Result<u64> {
-    let mut reader = Reader::new(JournalHead::genesis(&group()), anchor.clone());
+    let mut reader = Reader::new(JournalHead::genesis(&deployment(), &group()), anchor.clone());
     for bytes in slots {
         reader.feed(Some(bytes))?;
     }
@@ -96,9 +100,14 @@ fn a_record_of_an_earlier_term_after_a_later_one_is_a_forgery() {
 }
 
 #[test]
-fn slots_of_another_group_do_not_fit() {
+fn slots_of_another_group_or_deployment_do_not_fit_where_nothing_is_anchored_yet() {
     let (slots, _) = journal(&[1]);
-    let genesis = JournalHead::genesis(&GroupName::new("other").unwrap());
-    let mut reader = Reader::new(genesis.clone(), genesis);
-    assert_eq!(reader.feed(Some(&slots[0])).unwrap_err().kind(), ErrorKind::Corrupt);
+    let other = |name: &str| (DeploymentName::new(name).unwrap(), GroupName::new(name).unwrap());
+    for (deployment, group) in [(deployment(), other("other").1), (other("other").0, group())] {
+        let genesis = JournalHead::genesis(&deployment, &group);
+        let mut reader = Reader::new(genesis.clone(), genesis);
+        let error = reader.feed(Some(&slots[0])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.to_string().contains("slot 0 of the journal: corrupt: it follows"), "{error}");
+    }
 }

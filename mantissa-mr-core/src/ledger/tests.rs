@@ -176,6 +176,95 @@ fn a_ledger_of_a_newer_version_or_of_something_else_is_not_guessed_at() {
     }
 }
 
+/// Every place in a JSON value where an object stands, as a path.
+fn objects(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    if value.is_object() {
+        found.push(path.to_owned());
+    }
+    let inner: Vec<_> = match value {
+        serde_json::Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        serde_json::Value::Array(list) => {
+            list.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    inner.into_iter().for_each(|(key, value)| objects(value, &format!("{path}/{key}"), found));
+}
+
+#[test]
+fn what_this_version_does_not_know_is_refused_wherever_it_stands_and_never_dropped_on_the_next_change() {
+    let mut full = under_way(Strategy::ActivePassive);
+    let plan = crate::plan::PlanHash::try_from("0".repeat(64)).unwrap();
+    full = full.seal(Term(1), &execution("one"), &[region("a")]).unwrap();
+    full.proposal = Some(Proposal {
+        plan: plan.clone(),
+        kind: Move::Failover,
+        region: region("b"),
+        why: "it is lost".into(),
+        made: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::UNIX_EPOCH,
+    });
+    let order = |what| Order { what, by: "me".into(), reason: "so".into(), at: Timestamp::UNIX_EPOCH };
+    full.orders = vec![order(OrderKind::Pause), order(OrderKind::Approve(plan))];
+    full.ended = Some(ended("zero", Outcome::Finished));
+    let value: serde_json::Value = serde_json::from_slice(&full.encode()).unwrap();
+    assert_eq!(Ledger::decode(value.to_string().as_bytes()).unwrap(), full);
+    let mut places = Vec::new();
+    objects(&value, "", &mut places);
+    // Names of regions and of alternatives are refused for being none.
+    assert!(places.len() > 12, "{places:?}");
+    for place in places {
+        let mut more = value.clone();
+        let object = more.pointer_mut(&place).and_then(serde_json::Value::as_object_mut).unwrap();
+        object.insert("no such key".into(), 1.into());
+        let read = Ledger::decode(more.to_string().as_bytes());
+        assert_eq!(read.map_err(|error| error.kind()), Err(ErrorKind::Corrupt), "at {place}");
+    }
+}
+
+#[test]
+fn a_count_that_nothing_can_have_come_to_is_corrupt_and_leaves_room_for_what_must_grow() {
+    let sound = under_way(Strategy::ActivePassive);
+    let most = COUNTED_MOST - 1;
+    let changes: [fn(&mut Ledger, u64); 6] = [
+        |ledger, count| ledger.lease.term = Term(count),
+        |ledger, count| ledger.lease.beat = count,
+        |ledger, count| ledger.generation = Generation(count),
+        |ledger, count| ledger.journal.slots = count,
+        |ledger, count| ledger.execution.as_mut().unwrap().journal_from.slots = count,
+        |ledger, count| ledger.admissions.get_mut(&region("b")).unwrap().epoch = Epoch(count),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut ledger = sound.clone();
+        change(&mut ledger, most);
+        let read = Ledger::decode(&ledger.encode()).unwrap();
+        assert!(read.acquire(&ActorId::new("next").unwrap()).lease.term > read.lease.term);
+        change(&mut ledger, COUNTED_MOST);
+        let error = Ledger::decode(&ledger.encode()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{number}");
+        assert!(error.to_string().contains("nothing can have counted"), "{error}");
+    }
+}
+
+#[test]
+fn what_a_cell_holds_is_not_repeated_to_a_terminal_as_it_is() {
+    let error = Ledger::decode(b"{\"format\": 1, \"\\u001b[2Jall is well\": 1}").unwrap_err().to_string();
+    assert!(error.contains("\\u{1b}[2Jall is well") && !error.contains('\u{1b}'), "{error}");
+    let long = format!("{{\"format\": 1, \"{}\": 1}}", "x".repeat(200_000));
+    let error = Ledger::decode(long.as_bytes()).unwrap_err().to_string();
+    assert!(error.len() < 1_000, "{} bytes", error.len());
+}
+
+#[test]
+fn the_ledger_of_another_group_is_not_this_ones() {
+    let fixture = Fixture::new(Strategy::ActivePassive);
+    let ledger = fixture.ledger();
+    assert!(ledger.check(&fixture.deployment(), &ledger.group).is_ok());
+    let error = ledger.check(&fixture.deployment(), &GroupName::new("other").unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("it is the ledger of group logs"), "{error}");
+}
+
 #[test]
 fn two_controllers_with_different_deployments_do_not_share_a_ledger() {
     let fixture = Fixture::new(Strategy::ActivePassive);

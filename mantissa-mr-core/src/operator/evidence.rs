@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Operator;
 use crate::error::{Error, ErrorKind, Result};
 use crate::execute::{Execution, StepProgress, Terms};
-use crate::journal::{JournalHead, Reader, Record, Slot, of_execution};
+use crate::journal::{JournalHead, Reader, Record, Slot, ahead, of_execution};
 use crate::ledger::{Epoch, Ledger, Running};
 use crate::name::{GroupName, StepId};
 use crate::plan::{Plan, PlanHash};
@@ -68,10 +68,16 @@ impl Operator {
     /// # Errors
     /// The ledger or the journal cannot be read at all.
     pub async fn history(&self, group: &GroupName) -> Result<History> {
-        let genesis = JournalHead::genesis(group);
+        let genesis = JournalHead::genesis(&self.deployment.spec().name, group);
         let anchor = self.existing_ledger(group, "read the history").await?.journal;
         let anchored = anchor.slots;
-        let (slots, broken) = self.slots(group, Reader::new(genesis, anchor)).await?;
+        let (mut slots, mut broken) = self.slots(group, Reader::new(genesis, anchor)).await?;
+        // Past the anchor: a term is given by the ledger before anybody can write under it.
+        let term = self.existing_ledger(group, "read the history").await?.lease.term;
+        if let Some(first) = slots.iter().position(|slot| slot.term > term) {
+            broken = slots.get(first).map(|slot| ahead(slot.number, slot.term, term));
+            slots.truncate(first);
+        }
         Ok(History { slots, anchored, broken })
     }
 

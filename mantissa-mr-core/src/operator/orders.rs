@@ -97,7 +97,7 @@ impl Operator {
         for attempt in 0..ATTEMPTS {
             let Some(found) = self.backend.cells.load(&cell).await? else { return Err(no_ledger(operation)) };
             let ledger = Ledger::decode(&found.value)?;
-            ledger.check_deployment(&self.deployment)?;
+            ledger.check(&self.deployment, group)?;
             let mut next = change(&ledger)?;
             if next == ledger {
                 return Ok(ledger);

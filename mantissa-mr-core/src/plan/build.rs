@@ -181,6 +181,10 @@ fn endpoints(situation: &Situation<'_>, request: &MoveRequest) -> Result<(Option
         )?),
     };
     let to = request.to.clone().or_else(|| target(situation, request.kind, from.as_ref()));
+    if to.is_none() && request.kind == Move::Evacuate && situation.ledger.strategy == Strategy::ActivePassive
+    {
+        return Err(Problem::new("", "evacuate is for active-active groups: use failover").into());
+    }
     let to = to.ok_or_else(|| Problem::new("to", "there is no region to move to").with_advice("name one"))?;
     if from.as_ref() == Some(&to) {
         return Err(Problem::new("to", format!("{to} serves already")).into());
@@ -226,10 +230,9 @@ fn target(situation: &Situation<'_>, kind: Move, from: Option<&Region>) -> Optio
             Fitness::Unknown => 2,
             Fitness::Unfit => 3,
         };
-        let behind = situation.stores().map(|(store, _)| {
-            let lag = situation.facts.lags.get(&(store.clone(), (*region).clone()));
-            lag.map_or(Duration::MAX, |seen| seen.value)
-        });
+        let behind = situation
+            .stores()
+            .map(|(store, _)| situation.lag(store, region).map_or(Duration::MAX, |seen| seen.value));
         (fitness, **region != spec.preferred, behind.max().unwrap_or_default())
     };
     situation
@@ -329,12 +332,7 @@ impl Graph<'_> {
     fn drain(&mut self, from: &Region, to: &Region, after: &[&Ids]) -> Ids {
         let mut ids = Ids::new();
         for store in self.stores() {
-            let lag = self
-                .situation
-                .facts
-                .lags
-                .get(&(store.clone(), to.clone()))
-                .map_or(Duration::ZERO, |lag| lag.value);
+            let lag = self.situation.lag(&store, to).map_or(Duration::ZERO, |lag| lag.value);
             let id = StepId::of("drain", &[store.as_str(), from.as_str(), to.as_str()]);
             let action = Action::Drain { store, from: from.clone(), to: to.clone(), unproven: false };
             ids.extend(self.add(id, Phase::Drain, action, after, lag.saturating_add(OVERHEAD)));

@@ -51,7 +51,7 @@ pub(super) fn loss(
         if capabilities.loss == LossBound::None {
             continue;
         }
-        let Some(seen) = situation.facts.lags.get(&(name.clone(), to.clone())) else {
+        let Some(seen) = situation.lag(name, to) else {
             return PredictedLoss::Unknown;
         };
         // What was acknowledged after the replica's watermark and before the region's last sign of life may be missing.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Action, Move, MoveRequest, Plan, build};
+use super::{Action, Move, MoveRequest, Plan, PredictedLoss, build};
 use crate::check::Fitness;
 use crate::deployment::Strategy;
 use crate::fixture::{Fixture, region};
@@ -11,6 +11,7 @@ use crate::ledger::{AdmissionState, Running, Term};
 use crate::name::{ActorId, ExecutionId, Region, StepId};
 use crate::problem::Problems;
 use crate::state::Phase;
+use crate::store::Role;
 use crate::traffic::Urgency;
 
 fn request(kind: Move, from: Option<&str>, to: Option<&str>) -> MoveRequest {
@@ -165,6 +166,22 @@ fn the_target_is_fit_then_preferred_then_least_behind() {
     let key = (crate::fixture::resource("state"), region("b"));
     fixture.facts.lags.get_mut(&key).unwrap().value *= 2;
     assert_eq!(make(&fixture, &request(Move::Switchover, None, None)).unwrap().to, region("c"));
+}
+
+/// The region that was left may be back without having been told of its successor: it says that it lacks nothing.
+#[test]
+fn what_a_region_says_that_wrongly_calls_itself_the_writer_is_no_measure_of_a_loss() {
+    let mut fixture = Fixture::new(Strategy::ActivePassive);
+    let failover = |fixture: &Fixture| {
+        make(fixture, &request(Move::Failover, Some("a"), Some("b"))).unwrap().predicted.loss
+    };
+    assert!(matches!(failover(&fixture), PredictedLoss::Estimated { .. }));
+    let state = crate::fixture::resource("state");
+    let mut status = fixture.facts.stores[&state].value.clone();
+    status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+    fixture.facts.lags.clear();
+    fixture.facts.saw_status(fixture.now.moment, &state, status);
+    assert_eq!(failover(&fixture), PredictedLoss::Unknown);
 }
 
 #[test]

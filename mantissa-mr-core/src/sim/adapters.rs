@@ -25,8 +25,8 @@ use crate::ledger::Epoch;
 use crate::name::{Region, ResourceName};
 use crate::notify::{Hook, HookAnswer, HookQuestion, Notice, Notifier};
 use crate::store::{
-    Barrier, Drained, Fence, Item, Key, Precondition, Promotion, PutItem, ReplicatedStore, StoreCapabilities,
-    StoreStatus, Version,
+    Barrier, Cursor, Drained, Fence, Item, Key, Precondition, Promotion, PutItem, Reconciled,
+    ReplicatedStore, StoreCapabilities, StoreStatus, Version,
 };
 use crate::traffic::{Convergence, RouterCapabilities, Routing, Shift, TrafficRouter, Weights};
 
@@ -261,7 +261,7 @@ impl ReplicatedStore for SimStore {
         // A store that the world does not have can do nothing; every call to it says so.
         known.unwrap_or(StoreCapabilities {
             replication: crate::store::Replication::ItemByItem,
-            refuses_older_epochs: false,
+            late_writes: crate::store::LateWrites::Unseen,
             needs_promotion: false,
             can_fence: false,
             loss: crate::store::LossBound::Estimated,
@@ -338,6 +338,11 @@ impl ReplicatedStore for SimStore {
     async fn unfence(&self, region: &Region, epoch: Epoch) -> Result<()> {
         let call = Call::Unfence { store: self.0.name.clone(), region: region.clone(), epoch };
         ask!(self.0.world, Unfence, "unfence", call)
+    }
+
+    async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled> {
+        let (store, serving, after) = (self.0.name.clone(), serving.clone(), after.cloned());
+        ask!(self.0.world, Reconcile, "reconcile", Call::Reconcile { store, serving, after })
     }
 }
 

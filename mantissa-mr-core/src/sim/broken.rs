@@ -61,6 +61,7 @@ variants! {
     1 NoWriteDeadline "A gate permits writes to the end of its trust, and a move waits for the trust alone.";
     1 NoSealWait "A move does not wait until the gates that it sealed have shut.";
     1 NoRateMargin "A move waits as long as a gate trusts, as if all clocks ran at one rate.";
+    1 NeverReconciles "Nobody looks for what late writes overwrote.";
     2 TakesAnyDrain "A move takes every answer about a drain for the proof.";
     2 TakesUnproven "A move takes a drain that cannot be proven for a proven one.";
     2 DrainsByLag "A move takes a store for drained when its lag metric is zero, or has no samples.";

@@ -13,6 +13,7 @@ use crate::cell::CellName;
 use crate::deployment::Deployment;
 use crate::ledger::Epoch;
 use crate::name::{ActorId, GroupName, Region, ResourceName};
+use crate::store::Key;
 use crate::traffic::Weights;
 
 /// One thing that happened.
@@ -89,7 +90,8 @@ pub enum What {
         region: Region,
         /// The epoch that began with it.
         epoch: Epoch,
-        /// Writes acknowledged before that the region's replicas do not show, by their number in the book.
+        /// Writes acknowledged before that the region's replicas do not show, by their number in the book. Not those that
+        /// a late write of an older epoch took the place of: see [`Self::Audited`].
         missing: Vec<u32>,
     },
     /// What a region that may serve lacks at a time when somebody looked.
@@ -100,6 +102,8 @@ pub enum What {
         region: Region,
         /// Acknowledged writes that the region's replicas do not show, by their number in the book.
         missing: Vec<u32>,
+        /// Acknowledged writes that a late one of an older epoch shows in the place of, with their keys' names.
+        overtaken: Vec<(u32, Key)>,
         /// The regions that take writes, of each store that has one writer.
         writers: BTreeMap<ResourceName, Vec<Region>>,
         /// Where each router sends clients.

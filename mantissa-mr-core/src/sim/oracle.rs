@@ -10,6 +10,7 @@ use super::writers::Write;
 
 mod bounded_loss;
 mod fail_safe;
+mod late_writes;
 mod no_flapping;
 mod no_loss;
 mod one_ledger;
@@ -43,7 +44,7 @@ impl fmt::Display for Violation {
 type Oracle = (u8, &'static str, fn(&History, &Records) -> Vec<Violation>);
 
 const ORACLES: [Oracle; 9] = [
-    (1, "one writer", one_writer::check),
+    (1, "one writer", fenced),
     (2, "no acknowledged write is lost on a switchover", no_loss::check),
     (3, "the loss of a failover is bounded or labelled", bounded_loss::check),
     (4, "the ledger alone decides", one_ledger::check),
@@ -53,6 +54,12 @@ const ORACLES: [Oracle; 9] = [
     (8, "static stability", static_stability::check),
     (9, "every state has a deadline and a way out", way_out::check),
 ];
+
+fn fenced(history: &History, records: &Records) -> Vec<Violation> {
+    let mut found = one_writer::check(history, records);
+    found.extend(late_writes::check(history, records));
+    found
+}
 
 fn resumable(history: &History, records: &Records) -> Vec<Violation> {
     let mut found = rest::check(history, records);
@@ -71,10 +78,28 @@ pub fn check(history: &History) -> Vec<Violation> {
     ORACLES.iter().flat_map(|(_, _, judge)| judge(history, &records)).collect()
 }
 
-/// Whether a region's replica shows a write, or one to the same key that was made after it. What an older epoch
-/// overwrote is lost, however late that one came.
-pub(crate) fn shows(data: &DataSet, region: usize, write: &Write) -> bool {
-    let Some(change) = write.change.and_then(|id| data.change(id)) else { return false };
-    let Some((id, shown)) = data.shown(region, write.key) else { return false };
-    Some(id) == write.change || (shown.epoch, shown.at) > (change.epoch, change.at)
+/// What a region's replica shows of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// It, or one to the same key that was made after it.
+    Shown,
+    /// One of an older epoch that came after it.
+    Overtaken,
+    /// Neither.
+    Missing,
+}
+
+/// Looks for a write in a region's replica. What was put back counts as what it was when it was first written.
+pub(crate) fn sight(data: &DataSet, region: usize, write: &Write) -> Sight {
+    let Some(own) = write.change else { return Sight::Missing };
+    let Some((id, shown)) = data.shown(region, write.key) else { return Sight::Missing };
+    let content = data.original(id);
+    let (Some(change), Some(original)) = (data.change(own), data.change(content)) else {
+        return Sight::Missing;
+    };
+    if content == own || (original.epoch, original.at) > (change.epoch, change.at) {
+        return Sight::Shown;
+    }
+    let is_late = shown.epoch < change.epoch && shown.at > change.at;
+    if is_late || content != id { Sight::Overtaken } else { Sight::Missing }
 }

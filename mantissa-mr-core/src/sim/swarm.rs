@@ -95,6 +95,39 @@ impl Swarm {
         Ok(Self { seed, deployment, settings, faults, wishes, phases, broken: None, clocks, rates_ppm })
     }
 
+    /// Draws a run in which the witness alone fails: for how long, and when, beside moves that people want or that a lost
+    /// region brings about.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub fn draw_witness_outage(seed: u64) -> Result<Self, Problems> {
+        let mut swarm = Self::draw(seed, Phases::default())?;
+        let mut random = Random::new(seed, "witness outage");
+        swarm.faults.clear();
+        let mut at = TrueTime::START;
+        for _ in 0..1 + random.below(2) {
+            let begins = at + seconds(&mut random, 30, 200);
+            let (least, most) = if random.happens(Rate(500_000)) { (0, 25) } else { (10, 900) };
+            at = begins + seconds(&mut random, least, most);
+            swarm.faults.push((begins, Fault::Witness { up: false }));
+            swarm.faults.push((at, Fault::Witness { up: true }));
+        }
+        swarm.phases.heals = swarm.phases.heals.max(at + seconds(&mut random, 1, 60));
+        if random.happens(Rate(500_000)) {
+            let mut spec = swarm.deployment.spec().clone();
+            spec.policy.automatic = Automatic::On;
+            swarm.deployment = Deployment::new(spec)?;
+            plague::lose(&swarm.deployment, swarm.phases, &mut random, &mut swarm.faults);
+        } else {
+            let passive = is_passive(&swarm.deployment);
+            let begins = TrueTime::START + seconds(&mut random, 25, 150);
+            let wish = Wish::draw(&swarm.deployment, passive, &mut random);
+            swarm.wishes.push((begins, wish));
+            swarm.wishes.sort_by_key(|(at, _)| *at);
+        }
+        Ok(swarm)
+    }
+
     /// How many processes there are in [`Simulation::spawn_all`]: services and controllers of every group.
     pub fn processes(deployment: &Deployment) -> u32 {
         let spec = deployment.spec();

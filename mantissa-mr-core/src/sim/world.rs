@@ -25,6 +25,7 @@ mod cells;
 mod change;
 mod data;
 mod journey;
+mod reconcile;
 mod routers;
 mod scalers;
 mod status;

@@ -20,13 +20,13 @@ use crate::{assert_covered, assert_found};
 
 /// Cells without a wire: the faults lie between the suite and them.
 #[derive(Debug)]
-struct Local {
+pub(crate) struct Local {
     cells: Arc<FaultyCells>,
     second: Arc<dyn CellStore>,
 }
 
 impl Local {
-    fn new(cells: impl CellStore, second: impl CellStore) -> Arc<Self> {
+    pub(crate) fn new(cells: impl CellStore, second: impl CellStore) -> Arc<Self> {
         Arc::new(Self { cells: Arc::new(FaultyCells::new(Arc::new(cells))), second: Arc::new(second) })
     }
 }

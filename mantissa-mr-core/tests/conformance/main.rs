@@ -5,6 +5,7 @@ mod checks;
 mod notices;
 mod routers;
 mod scalers;
+mod sim;
 mod stores;
 
 use mantissa_mr_core::conformance::Report;

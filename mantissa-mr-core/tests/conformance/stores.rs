@@ -12,8 +12,9 @@ use mantissa_mr_core::error::{Error, ErrorKind, Result};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
 use mantissa_mr_core::store::{
-    Barrier, Drained, Fence, Item, Key, Lag, LossBound, Precondition, Promotion, PutItem, ReplicaStatus,
-    ReplicatedStore, Replication, Role, StoreCapabilities, StoreStatus, Version,
+    Barrier, Cursor, Drained, Fence, Item, Key, Lag, LateWrites, LossBound, Overtaken, Precondition,
+    Promotion, PutItem, Reconciled, Reconciliation, ReplicaStatus, ReplicatedStore, Replication, Role,
+    StoreCapabilities, StoreStatus, Version,
 };
 
 use crate::{assert_covered, assert_found};
@@ -55,6 +56,12 @@ enum Mistake {
     ForcedNeedsTheOther,
     SecondPromotionFails,
     TakesWritesEverywhere,
+    ReconcilingIsPretended,
+    FindsNothing,
+    OnlyReports,
+    PutsBackBlindly,
+    PutsBackUnderTheOldEpoch,
+    CallsEveryWriteLate,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +76,8 @@ struct World {
     replicas: BTreeMap<Region, BTreeMap<Key, Kept>>,
     /// Changes under way: to where, of which key, to what.
     under_way: Vec<(Region, Key, Option<Kept>)>,
+    /// What took the place of what, in which region.
+    overtaken: Vec<(Region, Key, Kept, Kept)>,
     writes: u64,
     set_up: bool,
     writer: Option<Region>,
@@ -85,6 +94,20 @@ struct Fake {
     world: Arc<Mutex<World>>,
 }
 
+impl World {
+    fn take_in(&mut self, region: &Region, key: &Key, kept: Option<Kept>, always_late: bool) {
+        let replica = self.replicas.get_mut(region).unwrap();
+        let before = replica.remove(key);
+        let Some(kept) = kept else { return };
+        replica.insert(key.clone(), kept.clone());
+        if let Some(before) = before
+            && (kept.epoch < before.epoch || always_late)
+        {
+            self.overtaken.push((region.clone(), key.clone(), kept, before));
+        }
+    }
+}
+
 fn region(text: &str) -> Region {
     Region::new(text).unwrap()
 }
@@ -96,12 +119,17 @@ fn error<T>(kind: ErrorKind, message: &str) -> Result<T> {
 fn capable() -> StoreCapabilities {
     StoreCapabilities {
         replication: Replication::Ordered,
-        refuses_older_epochs: true,
+        late_writes: LateWrites::Refused,
         needs_promotion: true,
         can_fence: true,
         loss: LossBound::Enforceable,
         expected_promotion: Duration::ZERO,
     }
+}
+
+/// One that cannot refuse late writes, and finds what they overwrote.
+fn last_writer_wins() -> StoreCapabilities {
+    StoreCapabilities { late_writes: LateWrites::Undone, needs_promotion: false, ..capable() }
 }
 
 impl Fake {
@@ -149,7 +177,7 @@ impl Fake {
 
     fn judge(&self, current: Option<&Kept>, epoch: Option<Epoch>, condition: &Precondition) -> Result<()> {
         let older = current.and_then(|kept| kept.epoch) > epoch;
-        if self.can.refuses_older_epochs && older && !self.is(Mistake::OlderEpochsAreTaken) {
+        if self.can.late_writes == LateWrites::Refused && older && !self.is(Mistake::OlderEpochsAreTaken) {
             return error(ErrorKind::Superseded, "an older epoch");
         }
         let holds = match condition {
@@ -184,11 +212,7 @@ impl Fake {
         if !self.is(Mistake::NothingReplicates) && !stopped {
             others.into_iter().for_each(|other| world.under_way.push((other, key.clone(), kept.clone())));
         }
-        let replica = world.replicas.get_mut(region).unwrap();
-        match kept {
-            Some(kept) => drop(replica.insert(key.clone(), kept)),
-            None => drop(replica.remove(key)),
-        }
+        world.take_in(region, key, kept, self.is(Mistake::CallsEveryWriteLate));
     }
 
     fn answer<T>(&self, region: &Region, answer: T) -> Result<T> {
@@ -210,11 +234,7 @@ impl Fake {
         let first = world.under_way.iter().position(|(to, ..)| !world.cut_off.contains(to));
         if let Some(first) = first {
             let (to, key, kept) = world.under_way.remove(first);
-            let replica = world.replicas.get_mut(&to).unwrap();
-            match kept {
-                Some(kept) => drop(replica.insert(key, kept)),
-                None => drop(replica.remove(&key)),
-            }
+            world.take_in(&to, &key, kept, false);
         }
     }
 }
@@ -388,6 +408,40 @@ impl ReplicatedStore for Fake {
         }
         Ok(())
     }
+
+    async fn reconcile(&self, serving: &Region, after: Option<&Cursor>) -> Result<Reconciled> {
+        if self.can.late_writes != LateWrites::Undone && !self.is(Mistake::ReconcilingIsPretended) {
+            return error(ErrorKind::Unsupported, "late writes are not found");
+        }
+        let serving = self.reach(serving)?;
+        let history = self.world().overtaken.clone();
+        let cursor = Some(Cursor(history.len().to_string()));
+        let seen = after.map_or(0, |Cursor(text)| text.parse().unwrap());
+        let found = history.into_iter().skip(seen).filter(|_| !self.is(Mistake::FindsNothing));
+        let overtaken = found.filter_map(|found| self.put_back(&serving, found)).collect();
+        Ok(Reconciled { overtaken, cursor, unread: Vec::new() })
+    }
+}
+
+impl Fake {
+    fn put_back(
+        &self,
+        serving: &Region,
+        (found_in, key, late, before): (Region, Key, Kept, Kept),
+    ) -> Option<Overtaken> {
+        let shown = self.world().replicas[serving].get(&key).cloned()?;
+        if shown.value == before.value {
+            return None;
+        }
+        let is_late = shown.epoch < before.epoch || self.is(Mistake::PutsBackBlindly);
+        let outcome = if is_late { Reconciliation::Restored } else { Reconciliation::Rewritten };
+        let (late, newer) = (late.epoch?, before.epoch?);
+        if is_late && !self.is(Mistake::OnlyReports) {
+            let epoch = Some(if self.is(Mistake::PutsBackUnderTheOldEpoch) { late } else { newer });
+            self.change(serving, &key, Some(Kept { epoch, ..before }));
+        }
+        Some(Overtaken { key, found_in, late, newer, outcome })
+    }
 }
 
 #[async_trait]
@@ -440,10 +494,17 @@ fn run() -> RunId {
 
 #[tokio::test]
 async fn what_a_store_cannot_do_is_skipped_once_it_has_said_so() {
-    suite(Fake::new(Mistake::None, capable()), &run()).await.assert_passed_with_skips(&[]);
+    let finds = &["what_a_late_write_overwrote_is_put_back", "what_was_written_since_is_left_alone"];
+    suite(Fake::new(Mistake::None, capable()), &run()).await.assert_passed_with_skips(finds);
+    let refuses = &[
+        "an_older_epoch_is_refused",
+        "a_planned_promotion_moves_the_writer_and_can_be_repeated",
+        "a_forced_promotion_needs_nothing_of_the_region_that_is_left",
+    ];
+    suite(Fake::new(Mistake::None, last_writer_wins()), &run()).await.assert_passed_with_skips(refuses);
     let can = StoreCapabilities {
         replication: Replication::ItemByItem,
-        refuses_older_epochs: false,
+        late_writes: LateWrites::Unseen,
         needs_promotion: false,
         can_fence: false,
         loss: LossBound::Estimated,
@@ -451,6 +512,8 @@ async fn what_a_store_cannot_do_is_skipped_once_it_has_said_so() {
     };
     suite(Fake::new(Mistake::None, can.clone()), &run()).await.assert_passed_with_skips(&[
         "an_older_epoch_is_refused",
+        "what_a_late_write_overwrote_is_put_back",
+        "what_was_written_since_is_left_alone",
         "drained_means_that_it_can_be_read_at_the_target",
         "what_replication_holds_back_is_not_drained",
         "a_fence_keeps_writers_out_and_spares_replication",
@@ -503,7 +566,12 @@ impl StoreFixture for Bare {
 #[tokio::test]
 async fn what_a_fixture_cannot_do_is_skipped_with_its_reason() {
     let report = suite(Arc::new(Bare(Fake::new(Mistake::None, capable()))), &run()).await;
-    report.assert_passed_with_skips(&[FAULT_CASES, &["a_listing_goes_on_after_the_first_page"]].concat());
+    let others = [
+        "a_listing_goes_on_after_the_first_page",
+        "what_a_late_write_overwrote_is_put_back",
+        "what_was_written_since_is_left_alone",
+    ];
+    report.assert_passed_with_skips(&[FAULT_CASES, &others].concat());
 }
 
 const FOUND: &[(Mistake, &str)] = &[
@@ -542,7 +610,17 @@ const FOUND: &[(Mistake, &str)] = &[
     (Mistake::PromotesASecond, "a_planned_promotion_moves_the_writer_and_can_be_repeated"),
     (Mistake::SecondPromotionFails, "a_planned_promotion_moves_the_writer_and_can_be_repeated"),
     (Mistake::TakesWritesEverywhere, "a_planned_promotion_moves_the_writer_and_can_be_repeated"),
+    (Mistake::ReconcilingIsPretended, "a_store_that_finds_no_late_writes_says_so"),
     (Mistake::ForcedNeedsTheOther, "a_forced_promotion_needs_nothing_of_the_region_that_is_left"),
+];
+
+const FOUND_WHERE_THE_LAST_WRITER_WINS: &[(Mistake, &str)] = &[
+    (Mistake::FindsNothing, "what_a_late_write_overwrote_is_put_back"),
+    (Mistake::OnlyReports, "what_a_late_write_overwrote_is_put_back"),
+    (Mistake::PutsBackUnderTheOldEpoch, "what_a_late_write_overwrote_is_put_back"),
+    (Mistake::FindsNothing, "what_was_written_since_is_left_alone"),
+    (Mistake::PutsBackBlindly, "what_was_written_since_is_left_alone"),
+    (Mistake::CallsEveryWriteLate, "what_was_written_since_is_left_alone"),
 ];
 
 #[tokio::test]
@@ -550,6 +628,12 @@ async fn every_known_mistake_is_found_by_its_case() {
     for (mistake, case) in FOUND {
         assert_found(mistake, case, &suite(Fake::new(*mistake, capable()), &run()).await);
     }
+    for (mistake, case) in FOUND_WHERE_THE_LAST_WRITER_WINS {
+        assert_found(mistake, case, &suite(Fake::new(*mistake, last_writer_wins()), &run()).await);
+    }
     let right = suite(Fake::new(Mistake::None, capable()), &run()).await;
     assert_covered(&right, FOUND.iter().map(|(_, case)| *case));
+    let right = suite(Fake::new(Mistake::None, last_writer_wins()), &run()).await;
+    let both = [FOUND, FOUND_WHERE_THE_LAST_WRITER_WINS].concat();
+    assert_covered(&right, both.iter().map(|(_, case)| *case));
 }

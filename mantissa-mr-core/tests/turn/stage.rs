@@ -1,5 +1,6 @@
 //! A world in which somebody ordered a move and went away.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,24 +46,44 @@ pub(crate) struct Turn {
     pub(crate) simulation: Simulation,
     pub(crate) cast: Cast,
     pub(crate) person: Person,
+    /// The ledger as it was last asked for, and its bytes.
+    seen: RefCell<Option<(Vec<u8>, Ledger)>>,
 }
 
 impl Turn {
     pub(crate) fn new(seed: u64, strategy: Strategy, tweak: impl Fn(&mut DeploymentSpec)) -> Self {
+        Self::with(seed, strategy, Settings::CALM, tweak, |simulation, cast| {
+            simulation.spawn_all(cast, SimClock::exact);
+        })
+    }
+
+    /// A world with these processes, a minute later.
+    pub(crate) fn with(
+        seed: u64,
+        strategy: Strategy,
+        settings: Settings,
+        tweak: impl Fn(&mut DeploymentSpec),
+        spawn: impl FnOnce(&mut Simulation, &Cast),
+    ) -> Self {
         let mut spec = sim::spec(if strategy == Strategy::ActivePassive { 2 } else { 3 }, strategy).unwrap();
         tweak(&mut spec);
         let deployment = Deployment::new(spec).unwrap();
-        let mut simulation = Simulation::new(&deployment, seed, Settings::CALM).unwrap();
+        let mut simulation = Simulation::new(&deployment, seed, settings).unwrap();
         simulation.init_ledgers();
         let cast = Cast::new(&simulation);
-        simulation.spawn_all(&cast, SimClock::exact);
+        spawn(&mut simulation, &cast);
         simulation.run_until(TrueTime::from_secs(60));
-        Self { simulation, cast, person: Person::new(SimClock::exact()) }
+        Self { simulation, cast, person: Person::new(SimClock::exact()), seen: RefCell::default() }
     }
 
     pub(crate) fn ledger(&self) -> Ledger {
         let cell = GroupCells::new(&self.cast.deployment.spec().name, &group()).ledger();
-        Ledger::decode(self.simulation.world().cell(&cell).unwrap()).unwrap()
+        let bytes = self.simulation.world().cell(&cell).unwrap();
+        let mut seen = self.seen.borrow_mut();
+        if seen.as_ref().is_none_or(|(known, _)| known != bytes) {
+            *seen = Some((bytes.to_vec(), Ledger::decode(bytes).unwrap()));
+        }
+        seen.as_ref().unwrap().1.clone()
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {

@@ -2,24 +2,44 @@
 
 use toml::de::{DeTable, DeValue, Error};
 
-use crate::config::findings::Findings;
+use crate::config::findings::{Findings, MOST};
 use crate::config::tree::{At, Entry, Node, Table, Value};
 use crate::problem::Problem;
 
 pub(super) fn read(source: usize, text: &str, findings: &mut Findings) -> Option<Table> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        syntax(source, error, findings);
+    for error in errors.iter().take(MOST + 1) {
+        syntax(source, text, error, findings);
     }
     errors.is_empty().then(|| self::table(source, table.get_ref(), findings))
 }
 
-fn syntax(source: usize, error: &Error, findings: &mut Findings) {
-    let problem = Problem::new("", format!("syntax: {}", error.message()));
-    match error.span() {
-        Some(span) => findings.at(At { source, offset: span.start }, problem),
+fn syntax(source: usize, text: &str, error: &Error, findings: &mut Findings) {
+    let (offset, message) = match (error.span(), error.message()) {
+        (Some(span), message) => (Some(span.start), message),
+        // The one thing of which the parser does not say where it is.
+        (None, "recursion limit") => (Some(most_dots(text)), "a key of too many parts"),
+        (None, message) => (None, message),
+    };
+    let problem = Problem::new("", format!("syntax: {message}"));
+    match offset {
+        Some(offset) => findings.at(At { source, offset }, problem),
         None => findings.in_file(source, problem),
     }
+}
+
+/// Where the line with the most dots starts.
+fn most_dots(text: &str) -> usize {
+    let mut start = 0;
+    let mut most = (0, 0);
+    for line in text.split_inclusive('\n') {
+        let dots = line.matches('.').count();
+        if dots > most.0 {
+            most = (dots, start);
+        }
+        start += line.len();
+    }
+    most.1
 }
 
 fn table(source: usize, table: &DeTable<'_>, findings: &mut Findings) -> Table {

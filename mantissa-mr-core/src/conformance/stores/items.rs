@@ -9,7 +9,7 @@ use crate::conformance::nowhere;
 use crate::error::{Effect, ErrorKind};
 use crate::ledger::Epoch;
 use crate::name::Region;
-use crate::store::{Key, Precondition, PutItem};
+use crate::store::{Key, LateWrites, Precondition, PutItem};
 
 pub(super) async fn an_item_comes_back(context: &Context) -> Outcome {
     let key = context.key("item");
@@ -17,7 +17,7 @@ pub(super) async fn an_item_comes_back(context: &Context) -> Outcome {
         let version = context.put(&context.writer, &key, number).await?;
         let item = context.present(&context.writer, &key, number).await?;
         ensure!(item.version == version, "it is {:?}, the write said {version:?}", item.version);
-        if context.can.refuses_older_epochs {
+        if context.can.late_writes == LateWrites::Refused {
             ensure!(item.epoch == Some(context.epoch()), "its epoch was not kept: {:?}", item.epoch);
         }
     }
@@ -156,7 +156,7 @@ pub(super) async fn an_unknown_region_is_refused(context: &Context) -> Outcome {
 }
 
 pub(super) async fn an_older_epoch_is_refused(context: &Context) -> Outcome {
-    if !context.can.refuses_older_epochs {
+    if context.can.late_writes != LateWrites::Refused {
         return Err(Stop::Skip("this store does not refuse older epochs: the last writer wins".to_owned()));
     }
     let (store, region, key) = (&context.store, &context.writer, context.key("epochs"));

@@ -177,7 +177,7 @@ impl Tamper for OneVote {
             let mut ballot = ballot.clone();
             ballot["vantage"] = name.into();
             // Newer than any that the vantage wrote itself.
-            ballot["run"] = (u64::MAX / 2).into();
+            ballot["run"] = (crate::ledger::COUNTED_MOST / 2).into();
             cell.value = ballot.to_string().into_bytes();
         }
         Some(Input::Reply { id, reply })

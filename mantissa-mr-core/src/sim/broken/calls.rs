@@ -21,6 +21,7 @@ pub(super) fn tamper(broken: Broken) -> Option<Box<dyn Tamper>> {
         Broken::AsksTheLost => Box::new(Undertaker::default()),
         Broken::DoesNotWaitOut => Box::new(Hasty::default()),
         Broken::NeverSleeps => Box::new(Sleepless),
+        Broken::NeverReconciles => Box::new(Careless),
         _ => return None,
     })
 }
@@ -38,6 +39,15 @@ impl Tamper for OldEpoch {
             _ => {}
         }
         Some(request)
+    }
+}
+
+/// Never asks a store for what late writes overwrote.
+struct Careless;
+
+impl Tamper for Careless {
+    fn output(&mut self, _now: Now, request: Request, _desk: &mut Desk) -> Option<Request> {
+        (!matches!(request.call, Call::Reconcile { .. })).then_some(request)
     }
 }
 

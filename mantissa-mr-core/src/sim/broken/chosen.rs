@@ -32,6 +32,7 @@ pub(super) fn choose(broken: Broken, swarm: &mut Swarm) -> Result<bool, Problems
         Broken::TrustFromAnswer | Broken::ClockStopsInSleep => scene.asleep(swarm),
         Broken::AcknowledgesLate => scene.asleep(swarm),
         Broken::NoWriteDeadline | Broken::NoSealWait => scene.cut_off(swarm, seconds(30), seconds(14)),
+        Broken::NeverReconciles => scene.late_writes(swarm),
         Broken::NoRateMargin => scene.slow_gate(swarm),
         Broken::TakesUnproven => scene.unproven(),
         Broken::DrainsByLag => scene.stale_metric(),
@@ -207,6 +208,16 @@ impl Scene {
         for store in self.spec.groups.iter_mut().flat_map(|group| &mut group.stores) {
             "item-by-item".clone_into(&mut store.kind);
         }
+    }
+
+    /// A switchover, in stores in which the last writer wins, with writes to few keys, many of which arrive minutes late.
+    fn late_writes(&mut self, swarm: &mut Swarm) {
+        self.one_by_one();
+        let traffic = &mut swarm.settings.traffic;
+        (traffic.shared, traffic.clients, traffic.every) =
+            (Rate(1_000_000), 4, Spread::millis(20_000, 60_000));
+        (traffic.slow, traffic.slow_work) = (Rate(500_000), Spread::millis(60_000, 300_000));
+        self.switchover(Duration::ZERO);
     }
 
     /// A switchover with stores that replicate slowly and cannot be compared.

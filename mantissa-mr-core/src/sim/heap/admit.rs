@@ -9,7 +9,8 @@ use crate::cell::CellName;
 use crate::ledger::Epoch;
 use crate::name::{GroupName, Region, ResourceName};
 use crate::sim::history::What;
-use crate::sim::oracle::shows;
+use crate::sim::oracle::{Sight, sight};
+use crate::store::Key;
 use crate::traffic::Weights;
 
 /// What was last seen in each ledger.
@@ -58,7 +59,7 @@ impl Simulation {
         let before = std::mem::replace(&mut seen.admitted, admitted.clone());
         for (region, epoch) in admitted {
             if before.get(&region) != Some(&epoch) {
-                let missing = self.missing(&view.group, &region);
+                let missing = self.lacks(&view.group, &region, Sight::Missing);
                 let (group, epoch) = (view.group.clone(), Epoch(epoch));
                 self.record(What::Admitted { group, region, epoch, missing });
             }
@@ -75,10 +76,18 @@ impl Simulation {
             .flat_map(|(group, admitted)| admitted.keys().map(move |region| (group.clone(), region.clone())))
             .collect();
         for (group, region) in seen {
-            let missing = self.missing(&group, &region);
+            let missing = self.lacks(&group, &region, Sight::Missing);
+            let overtaken = self.lacks(&group, &region, Sight::Overtaken);
+            let overtaken = overtaken.into_iter().filter_map(|number| Some((number, self.key_of(number)?)));
+            let overtaken = overtaken.collect();
             let (writers, weights) = self.resources_of(&group);
-            self.record(What::Audited { group, region, missing, writers, weights });
+            self.record(What::Audited { group, region, missing, overtaken, writers, weights });
         }
+    }
+
+    fn key_of(&self, write: u32) -> Option<Key> {
+        let write = self.history.book.writes.get(write as usize)?;
+        self.world.data(&write.store)?.key_name(write.key).cloned()
     }
 
     /// Who takes writes of a group, and where its clients are sent.
@@ -100,8 +109,8 @@ impl Simulation {
         (writers.collect(), weights.collect())
     }
 
-    /// The writes of a group, acknowledged by now, that a region's replicas do not show.
-    pub(super) fn missing(&mut self, group: &GroupName, region: &Region) -> Vec<u32> {
+    /// The writes of a group, acknowledged by now, of which a region's replicas show this.
+    pub(super) fn lacks(&mut self, group: &GroupName, region: &Region, what: Sight) -> Vec<u32> {
         let now = self.now;
         let Some(number) = self.world.places.region(region) else { return Vec::new() };
         for store in self.world.store_names().cloned().collect::<Vec<_>>() {
@@ -111,7 +120,7 @@ impl Simulation {
         }
         let lacks = |write: &crate::sim::writers::Write| {
             write.group == *group
-                && self.world.data(&write.store).is_some_and(|data| !shows(data, number, write))
+                && self.world.data(&write.store).is_some_and(|data| sight(data, number, write) == what)
         };
         self.history.book.acknowledged().filter(|(_, write)| lacks(write)).map(|(number, _)| number).collect()
     }

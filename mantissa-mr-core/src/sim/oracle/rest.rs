@@ -1,19 +1,25 @@
 //! Rule 5: a crash anywhere is resumable. Once everything is mended, every execution ends, and the world is as the ledger
-//! says.
+//! says: the gates of who serves are open, its stores take writes, and it gets the traffic.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Violation;
 use super::view::{LedgerView, Records};
-use crate::deployment::Strategy;
+use crate::deployment::{Strategy, Writers};
 use crate::name::Region;
+use crate::sim::clock::TrueTime;
 use crate::sim::fault::Fault;
 use crate::sim::history::{History, What};
+use crate::sim::process::{ProcessId, Role};
 
 const RULE: u8 = 5;
 
 /// A move needs no longer than this where nothing fails, people included who resume it or give it up.
 const ENOUGH: Duration = Duration::from_secs(1_500);
+
+/// A service that lives again reads the ledger within this.
+const A_WHILE: Duration = Duration::from_secs(60);
 
 /// Checks a run that was mended and then went on for long enough.
 pub(super) fn check(history: &History, records: &Records) -> Vec<Violation> {
@@ -61,6 +67,9 @@ fn found_at_rest(history: &History, group: &str, ledger: &LedgerView, bad: &mut 
         _ => None,
     });
     let Some((writers, weights)) = looked else { return };
+    for service in shut(history, group, serves) {
+        bad(format!("{group}: {serves} serves, and the gate of {service} is shut"));
+    }
     for (store, regions) in writers {
         if regions.iter().map(Region::as_str).ne([*serves]) {
             bad(format!("{group}: {serves} serves, and the writers of {store} are {regions:?}"));
@@ -72,4 +81,32 @@ fn found_at_rest(history: &History, group: &str, ledger: &LedgerView, bad: &mut 
             bad(format!("{group}: {serves} serves, and {router} sends clients to {}", sent.join(", ")));
         }
     }
+}
+
+/// The services in a region that have lived for a while, and whose gates are shut at the end.
+fn shut(history: &History, group: &str, region: &str) -> Vec<String> {
+    let mut lives: BTreeMap<ProcessId, TrueTime> = BTreeMap::new();
+    let mut open: BTreeMap<ProcessId, TrueTime> = BTreeMap::new();
+    for event in &history.events {
+        match &event.what {
+            What::Born { process, .. } | What::Thawed(process) => _ = lives.insert(*process, event.at),
+            What::Crashed(process) | What::Frozen(process) => _ = lives.remove(process),
+            What::Gate { process, open: Some((_, until)) } => _ = open.insert(*process, *until),
+            What::Gate { process, open: None } => _ = open.remove(process),
+            _ => {}
+        }
+    }
+    let lived = lives.into_iter().filter(|(_, since)| history.ended.since(*since) > A_WHILE);
+    let shut = lived.filter(|(process, _)| open.get(process).is_none_or(|until| *until < history.ended));
+    let services = shut.filter_map(|(process, _)| history.process(process)).filter(|info| {
+        let here = info.role == Role::Service && info.place.to_string() == region;
+        let gated = history
+            .deployment
+            .spec()
+            .groups
+            .iter()
+            .any(|of| of.name.as_str() == group && of.writers == Writers::Gated);
+        here && gated && info.serves.as_ref().is_some_and(|serves| serves.as_str() == group)
+    });
+    services.map(|info| info.name.clone()).collect()
 }

@@ -40,6 +40,7 @@ fn policy(spec: &mut DeploymentSpec, random: &mut Random) {
     policy.timing.lease = seconds(random, 6, 30);
     policy.timing.beat = policy.timing.lease / (4 + random.below(4) as u32);
     policy.timing.observe = seconds(random, 4, 20);
+    policy.timing.reconcile = policy.timing.observe;
     policy.timing.call_deadline = seconds(random, 2, 10);
     policy.timing.fence_deadline = seconds(random, 2, 10);
     policy.timing.cool_down = seconds(random, 20, 400);

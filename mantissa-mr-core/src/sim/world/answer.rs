@@ -29,6 +29,7 @@ pub(crate) fn operation(call: &Call) -> &'static str {
         Call::Promote { .. } => "promote",
         Call::Fence { .. } => "fence",
         Call::Unfence { .. } => "unfence",
+        Call::Reconcile { .. } => "reconcile",
         Call::Routing { .. } => "routing",
         Call::Shift { .. } => "shift",
         Call::Converged { .. } => "converged",
@@ -83,6 +84,11 @@ impl World {
                     .ok_or_else(|| missing("converged", router)),
             ),
             Call::Shift { router, shift } => {
+                if let Some(Err(error)) =
+                    shift.weights.0.keys().map(|region| self.number("shift", region)).find(Result::is_err)
+                {
+                    return Reply::Shift(Err(error.on(router)));
+                }
                 let regions = &self.regions;
                 let places = &self.places;
                 let up =
@@ -129,6 +135,11 @@ impl World {
                 self.number("unfence", region)
                     .and_then(|number| self.dataset("unfence", store)?.unfence(number, *epoch)),
             ),
+            Call::Reconcile { store, serving, after } => {
+                Reply::Reconcile(self.number("reconcile", serving).and_then(|number| {
+                    self.dataset("reconcile", store)?.reconcile(at, number, after.as_ref(), &reaches)
+                }))
+            }
             call => {
                 failed(call, Error::new(ErrorKind::Unsupported, operation(call), "not a call to a store"))
             }

@@ -44,6 +44,8 @@ pub(crate) struct Change {
     pub(crate) at: TrueTime,
     /// The origin's clock at that time, which is what the last writer wins by.
     pub(crate) stamp: u64,
+    /// The change whose content it puts back.
+    pub(crate) restores: Option<ChangeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub(crate) struct Replica {
     pub(crate) fence: Option<(Epoch, TrueTime)>,
     /// What it had to throw away to follow another one.
     pub(crate) orphans: Vec<ChangeId>,
+    /// Item by item: each change that took the place of one of a newer epoch, and that one.
+    pub(crate) overtaken: Vec<(ChangeId, ChangeId)>,
 }
 
 /// What is on its way from one replica to another.
@@ -124,6 +128,7 @@ impl DataSet {
             epoch: Epoch(0),
             fence: None,
             orphans: Vec::new(),
+            overtaken: Vec::new(),
         };
         Self {
             name: name.clone(),
@@ -215,8 +220,10 @@ impl DataSet {
         epoch: Option<Epoch>,
     ) -> ChangeId {
         let id = self.changes.len() as ChangeId;
-        let stamp = at.as_nanos() + self.skews[origin];
-        self.changes.push(Change { key, value, epoch, origin, at, stamp });
+        // What a region takes shows there at once, whatever the clock of the region says that wrote before.
+        let shown = self.shown(origin, key).map_or(0, |(_, change)| change.stamp);
+        let stamp = (at.as_nanos() + self.skews[origin]).max(shown + 1);
+        self.changes.push(Change { key, value, epoch, origin, at, stamp, restores: None });
         self.arrive(origin, id);
         for to in 0..self.count() {
             let replica = &self.replicas[to];
@@ -244,12 +251,14 @@ impl DataSet {
         let Some(change) = self.changes.get(id as usize) else { return };
         let (key, stamp, origin) = (change.key as usize, change.stamp, change.origin);
         let shown = self.replicas[region].items[key];
-        let newer = match self.changes.get(shown as usize) {
-            Some(other) if !self.ordered() => (stamp, origin) >= (other.stamp, other.origin),
-            _ => true,
-        };
+        let other = self.changes.get(shown as usize).filter(|_| !self.ordered());
+        let newer = other.is_none_or(|other| (stamp, origin) >= (other.stamp, other.origin));
+        let overtakes = other.is_some_and(|other| change.epoch.is_some() && change.epoch < other.epoch);
         let replica = &mut self.replicas[region];
         replica.log.push(id);
+        if newer && overtakes {
+            replica.overtaken.push((id, shown));
+        }
         if newer {
             replica.items[key] = id;
         }

@@ -33,7 +33,9 @@ impl World {
         let edge = Journey::To(self.places.edge());
         match call {
             Call::Load { .. } | Call::Store { .. } => Journey::To(self.places.witness()),
-            Call::Status { .. } => Journey::Around((0..self.places.regions()).collect()),
+            Call::Status { .. } | Call::Reconcile { .. } => {
+                Journey::Around((0..self.places.regions()).collect())
+            }
             Call::Drained { barrier, .. } => {
                 let regions = [&barrier.from, &barrier.to];
                 Journey::Around(regions.into_iter().filter_map(|region| self.places.region(region)).collect())

@@ -6,7 +6,8 @@ use crate::ledger::Epoch;
 use crate::name::Region;
 use crate::sim::clock::TrueTime;
 use crate::store::{
-    Fence, Item, Key, LossBound, Precondition, Promotion, PutItem, Replication, StoreCapabilities, Version,
+    Fence, Item, Key, LateWrites, LossBound, Precondition, Promotion, PutItem, Replication,
+    StoreCapabilities, Version,
 };
 
 impl DataSet {
@@ -14,7 +15,7 @@ impl DataSet {
         let ordered = self.ordered();
         StoreCapabilities {
             replication: if ordered { Replication::Ordered } else { Replication::ItemByItem },
-            refuses_older_epochs: ordered,
+            late_writes: if ordered { LateWrites::Refused } else { LateWrites::Undone },
             needs_promotion: ordered,
             can_fence: ordered,
             loss: if ordered { LossBound::Enforceable } else { LossBound::Estimated },
@@ -33,7 +34,13 @@ impl DataSet {
         Error::new(kind, operation, message).on(&self.name)
     }
 
-    fn error_in(&self, region: usize, kind: ErrorKind, operation: &str, message: impl Into<String>) -> Error {
+    pub(super) fn error_in(
+        &self,
+        region: usize,
+        kind: ErrorKind,
+        operation: &str,
+        message: impl Into<String>,
+    ) -> Error {
         self.error(kind, operation, message).in_region(&self.regions[region])
     }
 
@@ -105,7 +112,7 @@ impl DataSet {
         Ok(())
     }
 
-    fn present(&self, region: usize, operation: &str) -> Result<()> {
+    pub(super) fn present(&self, region: usize, operation: &str) -> Result<()> {
         if self.replicas[region].present {
             return Ok(());
         }

@@ -1,0 +1,9 @@
+//! Terraform puts the old routing back: at every step of every kind of plan, again and again, and after the move has ended.
+//! No move ends as if nothing were wrong with clients going where nobody serves, and nobody fights for ever.
+
+mod afterwards;
+mod midway;
+mod scene;
+#[path = "../turn/stage.rs"]
+#[allow(dead_code, reason = "another test uses the rest")]
+mod stage;
