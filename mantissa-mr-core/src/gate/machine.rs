@@ -171,8 +171,21 @@ impl GateMachine {
     /// now on. Its reads are named by how many were sent since; see [`number`](Self::number).
     #[cfg(test)]
     pub(crate) fn key(&self, now: Now) -> String {
-        let Self { cells: _, renew: _, deployment, view, terms, reads, next, .. } = self;
-        let Self { used, seen, due, last_sent, alarm, seeded: _, .. } = self;
+        let Self {
+            cells: _,
+            renew: _,
+            deployment,
+            view,
+            terms,
+            reads,
+            next,
+            used,
+            seen,
+            due,
+            last_sent,
+            alarm,
+            seeded: _,
+        } = self;
         let since = |id: CallId| next.0 - id.0;
         let reads: Vec<_> = reads.iter().map(|(id, sent)| (since(*id), sent.moment)).collect();
         let (used, seen) = (used.map(since), seen.map(|seen| (seen.progress, since(seen.from))));

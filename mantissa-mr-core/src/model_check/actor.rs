@@ -161,7 +161,7 @@ impl Actor {
             queue: VecDeque::new(),
             swap: None,
             sent: Moment::START,
-            head: JournalHead::genesis(&setup.plan.group),
+            head: setup.genesis.clone(),
             records: Vec::new(),
             unwritten: Vec::new(),
             slot: None,
@@ -188,8 +188,21 @@ impl Actor {
 
     /// What tells it apart from others.
     pub(super) fn key(&self, setup: &Setup, now: Moment) -> String {
-        let Self { region, role, view, queue, swap, sent, head, .. } = self;
-        let Self { records, unwritten, slot, carry, complete, call, .. } = self;
+        let Self {
+            region,
+            role,
+            view,
+            queue,
+            swap,
+            sent,
+            head,
+            records,
+            unwritten,
+            slot,
+            carry,
+            complete,
+            call,
+        } = self;
         let swap =
             swap.as_ref().map(|open| (open.swap.token(), &open.purpose, open.value, open.on, open.again));
         let slot =
@@ -293,7 +306,7 @@ impl Actor {
                 let reply = super::carry::answer(desk, call);
                 self.tell(desk, Told::Replied(step, reply));
             }
-            Want::WakeAt(_) | Want::Commit | Want::Pause { .. } | Want::Abort { .. } => {}
+            Want::WakeAt(_) | Want::Commit | Want::Pause { .. } | Want::Abort { .. } | Want::Warn { .. } => {}
         }
     }
 

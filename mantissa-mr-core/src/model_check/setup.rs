@@ -100,6 +100,7 @@ pub(super) struct Setup {
     pub(super) policy: Policy,
     pub(super) deployment: Deployment,
     pub(super) cells: GroupCells,
+    pub(super) genesis: JournalHead,
     pub(super) regions: Vec<Region>,
     pub(super) plan: Arc<Plan>,
     pub(super) running: Running,
@@ -126,17 +127,29 @@ impl Setup {
         let plan = plan(&fixture, &regions);
         let deployment = fixture.deployment();
         let cells = GroupCells::new(&deployment.spec().name, &plan.group);
+        let genesis = JournalHead::genesis(&deployment.spec().name, &plan.group);
         let running = Running {
             id: ExecutionId::new("switchover-1").unwrap(),
             plan: plan.hash(),
             kind: plan.kind,
             region: plan.to.clone(),
-            journal_from: JournalHead::genesis(&plan.group),
+            journal_from: genesis.clone(),
             began: wall(),
             paused: None,
         };
         let ledgers = Interner::default();
-        Self { bounds, seeded, policy, deployment, cells, regions, plan: Arc::new(plan), running, ledgers }
+        Self {
+            bounds,
+            seeded,
+            policy,
+            deployment,
+            cells,
+            genesis,
+            regions,
+            plan: Arc::new(plan),
+            running,
+            ledgers,
+        }
     }
 
     pub(super) fn has(&self, seeded: Seeded) -> bool {
@@ -159,7 +172,7 @@ impl Setup {
     pub(super) fn seen_by_gates(&self, number: u32) -> u32 {
         let ledger = self.ledgers.get(number).ledger.clone();
         let (lease, generation, execution) = (Lease::default(), Generation(0), None);
-        let journal = JournalHead::genesis(&ledger.group);
+        let journal = self.genesis.clone();
         let writer = Token("a gate does not look".into());
         self.number(Ledger { lease, generation, execution, ended: None, journal, writer, ..ledger })
     }
