@@ -36,7 +36,11 @@ mod reconcile;
 mod turn;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use carry::move_epoch;
 use journal::JournalWriter;
+#[cfg(test)]
+pub(crate) use lease::may_take;
 use lease::{LeaseRole, LedgerView};
 use watch::Watch;
 

@@ -712,6 +712,43 @@ impl Execution {
     }
 }
 
+#[cfg(test)]
+impl Execution {
+    /// What tells it apart, at this moment, from others of the same plan: two that have the same key do the same from now
+    /// on, as long as nothing is overdue.
+    pub(crate) fn key(&self, now: Moment) -> String {
+        let Self {
+            id,
+            group: _,
+            plan: _,
+            epoch,
+            terms: _,
+            steps,
+            order,
+            mode,
+            committed,
+            aborting,
+            abort_asked,
+            complete,
+            open,
+            held,
+            misled,
+        } = self;
+        let flags = [committed, aborting, complete, held];
+        let mut key = format!("{id} {epoch} {mode:?} {flags:?} {abort_asked:?} {open:?} {misled}");
+        for run in order.iter().filter_map(|id| steps.get(id)) {
+            let StepRun { step, status, attempt, accepted, claimed, rested, since: _, delays, routing } = run;
+            let status = match status {
+                Status::Resting(until) => &Status::Resting(now.max(*until)),
+                status => status,
+            };
+            let flags = [accepted, claimed, rested];
+            key.push_str(&format!("; {} {status:?} {attempt} {flags:?} {delays:?} {routing:?}", step.id));
+        }
+        key
+    }
+}
+
 fn progress(run: &StepRun) -> StepProgress {
     let (status, why) = match &run.status {
         Status::Pending => ("waiting", String::new()),

@@ -23,6 +23,8 @@ pub mod gate;
 pub mod guard;
 pub mod journal;
 pub mod ledger;
+#[cfg(test)]
+mod model_check;
 pub mod multi_region;
 pub mod name;
 pub mod notify;

@@ -558,7 +558,7 @@ impl Controller {
 }
 
 /// The epoch that a move's calls carry: the one under which its target is, or will be, admitted.
-fn move_epoch(ledger: &Ledger, plan: &Plan) -> Epoch {
+pub(crate) fn move_epoch(ledger: &Ledger, plan: &Plan) -> Epoch {
     match ledger.admitted(&plan.to) {
         Some(epoch) if plan.kind != Move::Evacuate && epoch > plan.epoch => epoch,
         _ => ledger.epoch().next(),

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::{Controller, Ending, Happening, Mandate, Tag};
+use super::{Controller, Ending, Happening, Tag};
 use crate::call::{Call, Reply};
 use crate::cell::{Cell, CellVersion, Expected, StoreOutcome};
 use crate::clock::Moment;
+use crate::deployment::Policy;
 use crate::error::{Error, ErrorKind};
 use crate::execute::Change;
 use crate::journal::ahead;
 use crate::ledger::{Ended, Lease, Ledger, LedgerRefusal, Order, OrderKind, Proposal, Running, Term};
-use crate::name::{ExecutionId, StepId};
+use crate::name::{ExecutionId, Region, StepId};
 use crate::notify::Severity;
 use crate::register::{Next, Swap, writer};
 
@@ -165,6 +166,29 @@ impl Purpose {
     }
 }
 
+/// Whether an actor in this region may take the lease, which it has seen unchanged for this long; one that watches, or a
+/// person's command.
+pub(crate) fn may_take(
+    policy: &Policy,
+    ledger: &Ledger,
+    here: Option<&Region>,
+    watches: bool,
+    waited: Duration,
+) -> bool {
+    let lease = policy.gate.rate_margin.wait_for(policy.timing.lease);
+    // A region that is about to fail is the worst place to act from: others have the first chance.
+    let active_here = here.is_some_and(|here| ledger.admitted(here).is_some());
+    let courtesy = if active_here { policy.timing.lease / 2 } else { Duration::ZERO };
+    let silent = waited >= lease.saturating_add(courtesy);
+    let free = ledger.lease.holder.is_none();
+    let idle = ledger.execution.as_ref().is_none_or(|running| running.paused.is_some());
+    match watches {
+        // Right after a start, a free lease is not taken before a beat has passed: a watcher does not rush.
+        true => silent || (free && waited >= policy.timing.beat.saturating_add(courtesy)),
+        false => free || idle || silent,
+    }
+}
+
 impl Controller {
     // ----- reading -----
 
@@ -245,22 +269,10 @@ impl Controller {
         {
             return;
         }
-        let policy = &self.deployment().spec().policy;
-        let lease = policy.gate.rate_margin.wait_for(policy.timing.lease);
-        // A region that is about to fail is the worst place to act from: others have the first chance.
-        let active_here =
-            self.settings.local_region.as_ref().is_some_and(|here| ledger.admitted(here).is_some());
-        let courtesy = if active_here { policy.timing.lease / 2 } else { Duration::ZERO };
+        let here = self.settings.local_region.as_ref();
         let waited = self.moment().since(*since);
-        let silent = waited >= lease.saturating_add(courtesy);
-        let free = seen.holder.is_none();
-        let idle = ledger.execution.as_ref().is_none_or(|running| running.paused.is_some());
-        let take = match self.settings.mandate {
-            // Right after a start, a free lease is not taken before a beat has passed: a watcher does not rush.
-            Mandate::Watch => silent || (free && waited >= policy.timing.beat.saturating_add(courtesy)),
-            Mandate::Carry(_) | Mandate::Finish { .. } => free || idle || silent,
-        };
-        if take {
+        let policy = &self.deployment().spec().policy;
+        if may_take(policy, ledger, here, self.watches(), waited) {
             let seen = seen.clone();
             self.change_ledger(Purpose::Acquire(seen));
         }

@@ -161,6 +161,61 @@ impl GateMachine {
         self.change(now, |view| view.replica = replica);
     }
 
+    /// Whether its trust has not run out, be it too short for another permit.
+    #[cfg(test)]
+    pub(crate) fn is_open(&self, now: Now) -> bool {
+        self.view.open_at(now).is_some()
+    }
+
+    /// What tells it apart, at this moment, from other gates of the same region: two that have the same key do the same from
+    /// now on. Its reads are named by how many were sent since; see [`number`](Self::number).
+    #[cfg(test)]
+    pub(crate) fn key(&self, now: Now) -> String {
+        let Self {
+            cells: _,
+            renew: _,
+            deployment,
+            view,
+            terms,
+            reads,
+            next,
+            used,
+            seen,
+            due,
+            last_sent,
+            alarm,
+            seeded: _,
+        } = self;
+        let since = |id: CallId| next.0 - id.0;
+        let reads: Vec<_> = reads.iter().map(|(id, sent)| (since(*id), sent.moment)).collect();
+        let (used, seen) = (used.map(since), seen.map(|seen| (seen.progress, since(seen.from))));
+        // What was due, or was sent longer ago than anything that is counted from it takes, is so for good.
+        let past = now.moment.before(self.trust());
+        let (due, alarm) = (now.moment.max(*due), alarm.map(|alarm| now.moment.max(alarm)));
+        let last_sent = last_sent.map(|sent| past.max(sent));
+        let mut view = view.clone();
+        if let (Standing::Open { sent, .. }, None) = (&mut view.standing, self.view.open_at(now)) {
+            sent.moment = past;
+            sent.wall = now.wall;
+        }
+        format!("{deployment:?} {view:?} {terms:?} {reads:?} {used:?} {seen:?} {due} {last_sent:?} {alarm:?}")
+    }
+
+    /// The number of the read after which so many were sent, itself included.
+    #[cfg(test)]
+    pub(crate) fn number(&self, since: u64) -> CallId {
+        CallId(self.next.0 - since)
+    }
+
+    /// For the model check: its reads' numbers begin far from nought, so that there is one for any that went before; and
+    /// with a bug, if wanted, for the test of the test.
+    #[cfg(test)]
+    pub(crate) fn modelled(mut self, trust_from_answer: bool) -> Self {
+        self.next = CallId(1_000);
+        self.seeded.trust_from_answer = trust_from_answer;
+        self
+    }
+
     pub(super) fn view(&self) -> &View {
         &self.view
     }
