@@ -390,7 +390,7 @@ impl Execution {
         vec![Want::Journal { event: Event::Resumed { by: by.to_owned() }, then: None }]
     }
 
-    /// Gives the move up, as soon as no call is open.
+    /// Gives the move up, as soon as no call is open, another actor's included.
     ///
     /// # Errors
     /// Past the point of no return.
@@ -432,11 +432,18 @@ impl Execution {
     /// Begins everything that can begin.
     pub(crate) fn advance(&mut self, now: Moment) -> Vec<Want> {
         let mut wants = Vec::new();
-        if self.abort_asked.is_some() && !self.steps.values().any(|run| run.status.is_open()) {
-            let why = self.abort_asked.clone().unwrap_or_default();
-            self.give_up();
-            wants.push(Want::Journal { event: Event::Aborting { why: why.clone() }, then: None });
-            wants.push(Want::Abort { why });
+        if let (Some(why), false) =
+            (self.abort_asked.clone(), self.steps.values().any(|run| run.status.is_open()))
+        {
+            match self.open.until(now) {
+                // A call that landed after what takes it back would stand: a fence at a region that serves again.
+                Some(until) => wants.push(Want::WakeAt(until)),
+                None => {
+                    self.give_up();
+                    wants.push(Want::Journal { event: Event::Aborting { why: why.clone() }, then: None });
+                    wants.push(Want::Abort { why });
+                }
+            }
         }
         // What is about to be given up is not overdue any more.
         if self.held || self.abort_asked.is_some() {

@@ -33,12 +33,17 @@
 //! - A gate that is shut and would be told to stay so does not ask; a write while its region is admitted is seen by
 //!   every drain.
 //! - States that differ only in what no code looks at any more count as one: by how many calls an actor made, when a wait
-//!   that is over began (`Execution::key`, `GateMachine::key`, `Actor::aged`).
+//!   that is over began (`Execution::key`, `GateMachine::key`, `Actor::aged`). That those do the same from then on is
+//!   checked as they come up (`Interner::of`).
+//!
+//! How often the lease is taken over is bounded too, and so is everything else that goes wrong ([`Faults`]). A bug of each
+//! kind is found in the shortest way (`seeded`, `traces`).
 //!
 //! # Running more of it
 //! ```text
 //! cargo test --release -p mantissa-mr-core --lib model_check::larger -- --ignored --nocapture
 //! MODEL="regions=2 ticks=5 crashes=1 take-overs=1 slips=1" cargo test --release … (as above)
+//! cargo test -p mantissa-mr-core --lib model_check::write_traces -- --ignored    (after a change that was meant)
 //! ```
 
 mod actor;

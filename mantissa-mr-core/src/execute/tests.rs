@@ -291,3 +291,31 @@ fn a_target_that_calls_itself_the_writer_is_promoted_while_nobody_hears_the_othe
     let reply = bench.answer(call);
     assert!(intends(&bench.execution.replied(bench.now, &step, reply)));
 }
+
+#[test]
+fn a_move_is_given_up_only_when_no_call_of_another_actor_can_land() {
+    let mut fixture = Fixture::new(Strategy::ActivePassive);
+    fixture.health("a", crate::check::Fitness::Unfit, true);
+    let request = MoveRequest {
+        kind: Move::Failover,
+        from: None,
+        to: Some(region("b")),
+        drill: false,
+        waivers: Vec::new(),
+        why: "a test".into(),
+    };
+    let plan = fixture.ask(Initiator::Person, |situation| plan::build(situation, &request)).unwrap();
+    let fence =
+        plan.steps.iter().find(|step| matches!(step.action, Action::Fence { .. })).unwrap().id.clone();
+    let event = Event::Intended { step: fence, attempt: 1, deadline: Duration::from_secs(15) };
+    let (records, now) = ([Record { at: fixture.now.wall, event }], fixture.now.moment);
+    let id = ExecutionId::new("failover-1").unwrap();
+    let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, now);
+    execution.abort("a person wants it").unwrap();
+    // The fence that is to be taken back may be on its way yet: it would stand, at a region that serves again.
+    let over = now + RateMargin::default().wait_for(Duration::from_secs(15));
+    assert_eq!(execution.advance(now), [Want::WakeAt(over)]);
+    assert!(!execution.is_aborting());
+    let wants = execution.advance(over);
+    assert!(execution.is_aborting() && intends(&wants), "now it is: {wants:?}");
+}
