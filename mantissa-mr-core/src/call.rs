@@ -56,6 +56,21 @@ pub enum Call {
     Notify { notice: Notice },
 }
 
+impl Call {
+    /// Whether it asks a cloud to change something: such a call goes out only after its intention was journaled. What
+    /// [`Reconcile`](Self::Reconcile) puts back is data, and needs no journal.
+    pub fn changes_cloud(&self) -> bool {
+        matches!(
+            self,
+            Self::Promote { .. }
+                | Self::Fence { .. }
+                | Self::Unfence { .. }
+                | Self::Shift { .. }
+                | Self::Scale { .. }
+        )
+    }
+}
+
 /// The answer to a [`Call`] of the same name.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "each variant is the result of the method that its call names")]

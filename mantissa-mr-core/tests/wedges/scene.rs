@@ -22,17 +22,6 @@ type Ledgers = Rc<RefCell<Vec<Ledger>>>;
 /// Calls that somebody made.
 pub(crate) type Wanted = Rc<RefCell<Vec<Call>>>;
 
-fn changes_cloud(call: &Call) -> bool {
-    matches!(
-        call,
-        Call::Promote { .. }
-            | Call::Fence { .. }
-            | Call::Unfence { .. }
-            | Call::Shift { .. }
-            | Call::Scale { .. }
-    )
-}
-
 pub(crate) struct Scene {
     pub(crate) turn: Turn,
     /// Of the controller that acts.
@@ -134,7 +123,7 @@ impl Scene {
                     return Fate::Answer(Reply::Load(Err(tap::silence())));
                 }
                 Call::Store { cell, .. } if is_ledger(cell) => seen.set(true),
-                call if changes_cloud(call) && seen.get() && blinded.get() => {
+                call if call.changes_cloud() && seen.get() && blinded.get() => {
                     kept.borrow_mut().push(call.clone());
                 }
                 _ => {}

@@ -41,17 +41,6 @@ pub(crate) fn operation(call: &Call) -> &'static str {
     }
 }
 
-fn changes_cloud(call: &Call) -> bool {
-    matches!(
-        call,
-        Call::Promote { .. }
-            | Call::Fence { .. }
-            | Call::Unfence { .. }
-            | Call::Shift { .. }
-            | Call::Scale { .. }
-    )
-}
-
 fn missing(operation: &str, name: &ResourceName) -> Error {
     Error::new(ErrorKind::NotFound, operation, "the simulated world has no such resource").on(name)
 }
@@ -165,7 +154,7 @@ impl World {
         if down {
             return refused("the service answers with a failure of its own");
         }
-        if changes_cloud(call) && self.random.happens(self.climate.refusals) {
+        if call.changes_cloud() && self.random.happens(self.climate.refusals) {
             let error = Error::new(ErrorKind::Throttled, operation(call), "too many requests");
             return Some(failed(call, error));
         }
