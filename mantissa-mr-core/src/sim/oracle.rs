@@ -1,4 +1,4 @@
-//! The rules that every run must keep. Each is a pure function of the [`History`](super::History), in a file of its own;
+//! The rules that every run must keep. Each is a pure function of the [`History`], in a file of its own;
 //! none shares logic with what it judges: they read records as plain JSON.
 
 use std::fmt;
