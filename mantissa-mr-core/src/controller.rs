@@ -204,6 +204,8 @@ pub struct Controller {
     refused: Option<String>,
     /// When one did so last.
     refused_at: Option<Moment>,
+    /// The planned move that was given up last, and since when that is known here.
+    given_up: Option<(ExecutionId, Moment)>,
     /// Routers that send clients where nobody serves.
     misrouted: BTreeMap<ResourceName, misrouted::Seen>,
     ending: Option<Ending>,
@@ -258,6 +260,7 @@ impl Controller {
             next_decision: Moment::START,
             refused: None,
             refused_at: None,
+            given_up: None,
             misrouted: BTreeMap::new(),
             ending: None,
             handed_back: false,

@@ -220,7 +220,7 @@ impl Execution {
             Event::Aborting { .. } => self.give_up(),
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
-            Event::Intended { step, attempt, deadline } => {
+            Event::Intended { step, attempt, deadline, .. } => {
                 let until = now + self.terms.rate_margin.wait_for(*deadline);
                 let Some(run) = self.steps.get_mut(step) else { return };
                 (run.attempt, run.status) = (*attempt, Status::Resting(until));
@@ -537,8 +537,9 @@ impl Execution {
         }
         // The append may take half as long as the call: both together end within what is journaled.
         let deadline = deadline.saturating_mul(3) / 2;
-        self.open.intended(id, attempt, now + deadline);
-        let event = Event::Intended { step: id.clone(), attempt, deadline };
+        let lands = self.steps.get(id).and_then(|run| open::lands(&run.step));
+        self.open.intended(id, attempt, now + deadline, lands.map(|span| now + span));
+        let event = Event::Intended { step: id.clone(), attempt, deadline, lands };
         wants.push(Want::Journal { event, then: Some(id.clone()) });
         self.set(now, id, Status::Journaling(call, now));
     }
@@ -597,8 +598,10 @@ impl Execution {
             self.set(now, id, Status::Resting(now));
             return Vec::new();
         }
-        if acting && open::settles(&reply) {
-            self.open.settled(id, run.attempt);
+        match &reply {
+            Reply::Promote(Ok(())) if acting => self.open.accepted(id, run.attempt),
+            reply if acting && open::settles(reply) => self.open.settled(id, run.attempt),
+            _ => {}
         }
         run.accepted |= acting && matches!(reply, Reply::Promote(Ok(())));
         // Once a call went out, what is seen is its doing, though its answer may be lost; unless it was seen before.
@@ -643,6 +646,7 @@ impl Execution {
     fn done(&mut self, id: &StepId, how: String, wants: &mut Vec<Want>) {
         let Some(run) = self.steps.get_mut(id) else { return };
         run.status = Status::Done(how.clone());
+        self.open.landed(id);
         wants.push(Want::Journal { event: Event::Done { step: id.clone(), how }, then: None });
     }
 

@@ -10,8 +10,9 @@ use crate::clock::{Moment, Now};
 use crate::compute::{Capacity, ScalerCapabilities};
 use crate::deployment::{Deployment, GroupSpec};
 use crate::guard::Initiator;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Running};
 use crate::name::{GroupName, Region, ResourceName};
+use crate::plan::Move;
 use crate::store::{Lag, Role, StoreCapabilities, StoreStatus};
 use crate::traffic::{RouterCapabilities, Routing};
 
@@ -52,7 +53,8 @@ pub struct Facts {
     /// Each store's lag in each region, when it was last known: the lag and the measurement's age in one.
     pub lags: BTreeMap<(ResourceName, Region), Seen<Duration>>,
     /// The same of replicas that call themselves the writer. Where one region writes, that is worth something only of the
-    /// one that the ledger admits, or that a move may have promoted: any other was not told of its successor.
+    /// one that the ledger admits, or that a planned move may have promoted: any other was not told of its successor, or
+    /// was promoted at a loss.
     pub own_lags: BTreeMap<(ResourceName, Region), Seen<Duration>>,
     /// Each router's routing.
     pub routings: BTreeMap<ResourceName, Seen<Routing>>,
@@ -178,7 +180,10 @@ impl Situation<'_> {
     pub fn lag(&self, store: &ResourceName, region: &Region) -> Option<&Seen<Duration>> {
         let key = (store.clone(), region.clone());
         let one_writes = self.catalog.stores.get(store).is_some_and(|can| can.needs_promotion);
-        let may_write = self.ledger.admitted(region).is_some() || self.ledger.execution.is_some();
+        // What a failover promotes lacks something, and says of itself that it does not.
+        let handed_over = |running: &Running| running.kind != Move::Failover;
+        let may_write = self.ledger.admitted(region).is_some()
+            || self.ledger.execution.as_ref().is_some_and(handed_over);
         let own = self.facts.own_lags.get(&key).filter(|_| !one_writes || may_write);
         let told = self.facts.lags.get(&key);
         [told, own].into_iter().flatten().max_by_key(|seen| seen.watermark())

@@ -10,7 +10,7 @@ use crate::deployment::friendly;
 
 mod evaluate;
 
-pub(crate) use evaluate::{Draft, evaluate};
+pub(crate) use evaluate::{Draft, GIVEN_UP, evaluate};
 
 /// Who wants a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

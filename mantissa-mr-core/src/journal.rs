@@ -121,6 +121,14 @@ pub enum Event {
         /// The call is not sent, nor waited for, later than this after the append.
         #[serde(with = "friendly")]
         deadline: Duration,
+        /// What it asks for may take effect as late as this after the append, answered or not: a promotion that a region in
+        /// distress carries out slowly. None for a call that has its effect before it is answered.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional"
+        )]
+        lands: Option<Duration>,
     },
     /// A step is done.
     Done {

@@ -11,7 +11,7 @@ use crate::decide::{Decision, decide};
 use crate::deployment::Writers;
 use crate::error::{Error, ErrorKind};
 use crate::execute::{Execution, OpenCalls, Terms, Want};
-use crate::guard::Initiator;
+use crate::guard::{GIVEN_UP, Initiator};
 use crate::journal::{Event, Record, of_execution};
 use crate::ledger::{Ended, Epoch, Ledger, LedgerRefusal, Order, Outcome, Proposal, Running};
 use crate::name::{ExecutionId, Region, StepId};
@@ -207,6 +207,7 @@ impl Controller {
     pub(super) fn run_decision(&mut self) {
         let looks = self.recent.is_none() && self.waits_for(|tag| *tag == Tag::RecentLoad);
         let busy = self.pending.begin.is_some() || self.pending.load.is_some() || looks;
+        self.see_given_up();
         if !self.watches() || self.role.leading().is_none() || busy || self.view.stale() {
             return;
         }
@@ -263,6 +264,7 @@ impl Controller {
                 }
             }
             Decision::Propose(_) | Decision::Begin(_) if self.refused_lately() => {}
+            Decision::Begin(_) if self.gave_up_lately() => {}
             Decision::Propose(plan) => {
                 if self.state != State::Proposed {
                     self.transition(Trigger::Confirm, &plan.why);
@@ -291,6 +293,23 @@ impl Controller {
     fn refused_lately(&self) -> bool {
         let settled = self.deployment().spec().policy.detection.fresh_for();
         self.refused_at.is_some_and(|at| self.moment().since(at) < settled)
+    }
+
+    /// Takes note of a planned move that was given up.
+    fn see_given_up(&mut self) {
+        let now = self.moment();
+        let Some(ended) = self.view.ledger().and_then(|ledger| ledger.ended.as_ref()) else { return };
+        let known = self.given_up.as_ref().is_some_and(|(id, _)| *id == ended.id);
+        if ended.outcome == Outcome::Aborted && ended.acknowledged && !known {
+            self.given_up = Some((ended.id.clone(), now));
+        }
+    }
+
+    /// Whether a planned move was given up so short a time ago, by this actor's own clock, that nothing begins by itself:
+    /// for a few seconds the guard of the cool-down is no help, where wall clocks differ by more.
+    fn gave_up_lately(&self) -> bool {
+        let pause = self.timing().cool_down.min(GIVEN_UP);
+        self.given_up.as_ref().is_some_and(|(_, since)| self.moment().since(*since) < pause)
     }
 
     /// Takes a proposal back.

@@ -35,7 +35,9 @@ enum Turn<'a> {
 
 /// Decides what becomes of the move under way.
 pub(crate) fn midway(situation: &Situation<'_>, midway: &Midway<'_>) -> Decision {
-    if midway.plan.urgency == Urgency::Unplanned {
+    let waits = situation.ledger.execution.as_ref().is_some_and(|running| running.paused.is_some());
+    // Giving one up needs the region that goes on: clients must reach it.
+    if midway.plan.urgency == Urgency::Unplanned && !(midway.aborting && waits) {
         return Decision::Rest("the move under way counts on nothing that can be lost to it".into());
     }
     let turn = match situation.ledger.strategy {

@@ -307,7 +307,7 @@ fn a_move_is_given_up_only_when_no_call_of_another_actor_can_land() {
     let plan = fixture.ask(Initiator::Person, |situation| plan::build(situation, &request)).unwrap();
     let fence =
         plan.steps.iter().find(|step| matches!(step.action, Action::Fence { .. })).unwrap().id.clone();
-    let event = Event::Intended { step: fence, attempt: 1, deadline: Duration::from_secs(15) };
+    let event = Event::Intended { step: fence, attempt: 1, deadline: Duration::from_secs(15), lands: None };
     let (records, now) = ([Record { at: fixture.now.wall, event }], fixture.now.moment);
     let id = ExecutionId::new("failover-1").unwrap();
     let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, now);

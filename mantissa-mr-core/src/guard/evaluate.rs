@@ -237,7 +237,7 @@ fn capacity(situation: &Situation<'_>, draft: &Draft<'_>) -> Finding {
 }
 
 /// What was given up is not tried again at once.
-const GIVEN_UP: Duration = Duration::from_secs(10);
+pub(crate) const GIVEN_UP: Duration = Duration::from_secs(10);
 
 fn cool_down(situation: &Situation<'_>, _draft: &Draft<'_>) -> Finding {
     if situation.initiator == Initiator::Person {

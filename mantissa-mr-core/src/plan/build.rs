@@ -567,12 +567,13 @@ pub(crate) fn abort_steps(
     let regions = plan.from.iter().cloned().collect();
     steps.push(step(reopen.clone(), Phase::Open, Action::Reopen { regions }, unfenced));
     for shift in &plan.steps {
-        if let (Action::Shift { router, .. }, Some(superseded)) = (&shift.action, &plan.supersedes) {
+        if let (Action::Shift { router, urgency, .. }, Some(superseded)) = (&shift.action, &plan.supersedes) {
             let (router, weights) = (router.clone(), superseded.weights.clone());
             let id = StepId::of("abort.shift", &[router.as_str()]);
-            let action = Action::Shift { router, weights, urgency: Urgency::Planned };
+            // Not best effort: without it clients are left where nobody serves.
+            let action = Action::Shift { router, weights, urgency: *urgency };
             let mut back = step(id, Phase::Shift, action, vec![reopen.clone()]);
-            back.best_effort = true;
+            back.needs = shift.needs.clone();
             steps.push(back);
         }
     }
