@@ -8,7 +8,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::call::{Call, Reply};
-use crate::clock::{Moment, RateMargin};
+use crate::clock::{Moment, Now, RateMargin};
 use crate::deployment::{Share, Strategy};
 use crate::error::Error;
 use crate::journal::{Event, Record};
@@ -197,11 +197,11 @@ impl Execution {
         epoch: Epoch,
         terms: Terms,
         records: &[Record],
-        now: Moment,
+        now: Now,
     ) -> Self {
         let mut execution = Self::new(id, plan, epoch, terms);
         for record in records {
-            execution.replay(&record.event, now);
+            execution.replay(record, now);
         }
         execution
     }
@@ -214,14 +214,14 @@ impl Execution {
         }
     }
 
-    fn replay(&mut self, event: &Event, now: Moment) {
-        self.open.replay(event, self.terms.rate_margin, now);
-        match event {
+    fn replay(&mut self, record: &Record, now: Now) {
+        self.open.replay(record, self.terms.rate_margin, now);
+        match &record.event {
             Event::Aborting { .. } => self.give_up(),
             Event::Paused { why } => self.mode = Mode::Paused(why.clone()),
             Event::Resumed { .. } => self.mode = Mode::Running,
             Event::Intended { step, attempt, deadline, .. } => {
-                let until = now + self.terms.rate_margin.wait_for(*deadline);
+                let until = now.moment + self.terms.rate_margin.wait_for(*deadline);
                 let Some(run) = self.steps.get_mut(step) else { return };
                 (run.attempt, run.status) = (*attempt, Status::Resting(until));
                 self.committed |= run.step.action.is_point_of_no_return();

@@ -10,7 +10,7 @@ use crate::clock::{Moment, Now};
 use crate::compute::{Capacity, ScalerCapabilities};
 use crate::deployment::{Deployment, GroupSpec};
 use crate::guard::Initiator;
-use crate::ledger::{Ledger, Running};
+use crate::ledger::{Admission, AdmissionState, Ledger, Running};
 use crate::name::{GroupName, Region, ResourceName};
 use crate::plan::Move;
 use crate::store::{Lag, Role, StoreCapabilities, StoreStatus};
@@ -178,15 +178,26 @@ impl Situation<'_> {
 
     /// How far a store was known to be behind in a region, as far as that can be believed.
     pub fn lag(&self, store: &ResourceName, region: &Region) -> Option<&Seen<Duration>> {
+        if self.promotes_at_a_loss() {
+            return None;
+        }
         let key = (store.clone(), region.clone());
         let one_writes = self.catalog.stores.get(store).is_some_and(|can| can.needs_promotion);
         // What a failover promotes lacks something, and says of itself that it does not.
         let handed_over = |running: &Running| running.kind != Move::Failover;
-        let may_write = self.ledger.admitted(region).is_some()
-            || self.ledger.execution.as_ref().is_some_and(handed_over);
+        let may_write =
+            self.ledger.admitted(region).is_some() || self.ledger.execution.as_ref().is_some_and(handed_over);
         let own = self.facts.own_lags.get(&key).filter(|_| !one_writes || may_write);
         let told = self.facts.lags.get(&key);
         [told, own].into_iter().flatten().max_by_key(|seen| seen.watermark())
+    }
+
+    /// Whether a failover under way may have promoted a region: the others then say how far they are behind that one, and
+    /// nobody says what it lacks of the one before.
+    fn promotes_at_a_loss(&self) -> bool {
+        let sealed = |admission: &Admission| matches!(admission.state, AdmissionState::Sealed { .. });
+        let failover = |running: &Running| running.kind == Move::Failover;
+        self.ledger.execution.as_ref().is_some_and(failover) && self.ledger.admissions.values().any(sealed)
     }
 
     /// What was seen, unless it is too old to decide on.

@@ -58,7 +58,7 @@ fn the_fourth_quarter_of_the_seeds() {
 #[test]
 fn the_seeds_that_found_something() {
     every_rule_holds([
-        296,       // giving up before anything was fenced waited for the lost region to be unfenced
+        296,        // giving up before anything was fenced waited for the lost region to be unfenced
         399, // giving up what superseded a move left the traffic where the superseded one had not shifted it from
         1_307, // a failover planned before a switchover opened its region began after it
         2_777, // a move was begun eighty seconds after it was decided, when the region was long back
@@ -74,6 +74,13 @@ fn the_seeds_that_found_something() {
         5_005_987, // the last region that served was sealed
         6_010_319, // a write that came six minutes late overwrote one of the next epoch, and nobody saw it
         9_121_589, // a region that had not been told of its successor said that it lacked nothing
+        30_009_482, // a promotion that a region in distress carried out late landed after another move
+        40_074_654, // the same, and another region had been promoted meanwhile
+        30_144_987, // what a failover had promoted was believed to lack nothing
+        30_309_594, // the same, of a third region that followed it
+        30_227_972, // clients were left where nobody serves: the way to shift them lay in the lost region
+        30_265_858, // the same, and the region that served on was dark
+        40_093_141, // a planned move was given up, and a clock 52 s ahead took ten seconds for past
         8_016_069, // a move whose opening only the ledger knew of was given up after it
     ]);
 }

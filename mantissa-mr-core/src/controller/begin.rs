@@ -11,6 +11,7 @@ use crate::clock::Moment;
 use crate::facts::RecentMoves;
 use crate::ledger::Running;
 use crate::name::ExecutionId;
+use crate::notify::Severity;
 use crate::plan::{Move, Plan, PlanHash};
 
 /// A plan that is being begun.
@@ -126,11 +127,10 @@ impl Controller {
             return self.drop_begin("it took too long");
         }
         let waits = plan.supersedes.is_some() && !self.may_supersede();
-        if let Some(begin) = &mut self.pending.begin {
-            begin.waits = waits;
-        }
+        let waited =
+            self.pending.begin.as_mut().is_some_and(|begin| std::mem::replace(&mut begin.waits, waits));
         if waits {
-            return;
+            return if waited { () } else { self.tell_of_waiting(plan) };
         }
         let Some(journal_from) = self.journal.head().cloned() else { return };
         let hash = plan.hash();
@@ -154,6 +154,20 @@ impl Controller {
             None => Purpose::Begin { running, planned },
         };
         self.change_ledger(purpose);
+    }
+
+    /// Says what a move waits for that is to take the place of another, where that may take long.
+    fn tell_of_waiting(&mut self, plan: &Plan) {
+        let left = self.open_until().map(|until| until.since(self.moment()));
+        if let Some(left) = left.filter(|left| *left > self.timing().call_deadline.saturating_mul(2)) {
+            let text = format!(
+                "the {} begins in {} s at the latest: a promotion that the move before it asked for may be under way",
+                plan.kind,
+                left.as_secs() + 1
+            );
+            self.tell(Happening::Trouble(text.clone()));
+            self.notify(Severity::Warning, text);
+        }
     }
 
     /// Whether what was decided here rests on what is not fresh any more: the region may be back.

@@ -61,7 +61,7 @@ impl Controller {
         let Some(ledger) = self.view.ledger().cloned() else { return };
         self.lead();
         let margin = ledger.gate.rate_margin;
-        self.pending.open = OpenCalls::read(&self.records, margin, self.moment());
+        self.pending.open = OpenCalls::read(&self.records, margin, self.now);
         match (&ledger.execution, self.settings.mandate.clone()) {
             (Some(_), Mandate::Carry(plan)) | (None, Mandate::Carry(plan)) => self.start(plan, false),
             (Some(running), _) => self.go_on_with(running),
@@ -139,8 +139,8 @@ impl Controller {
         let terms = self.terms(ledger);
         // What came before its begin is another execution's, whose steps may have the same names.
         self.records = of_execution(&self.records, &running.id).to_vec();
-        let (id, now) = (running.id.clone(), self.moment());
-        let mut execution = Execution::resumed(id, plan.clone(), epoch, terms, &self.records, now);
+        let id = running.id.clone();
+        let mut execution = Execution::resumed(id, plan.clone(), epoch, terms, &self.records, self.now);
         execution.inherit(ledger);
         if let Some(why) = &running.paused {
             execution.found_paused(why);

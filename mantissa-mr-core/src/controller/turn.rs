@@ -3,6 +3,7 @@
 
 use super::lease::Purpose;
 use super::{Controller, Happening};
+use crate::clock::Moment;
 use crate::decide::{Decision, Midway, midway};
 use crate::guard::Initiator;
 use crate::journal::{Event, Record};
@@ -43,14 +44,19 @@ impl Controller {
     /// came late would meet what takes its place, under the same epoch.
     pub(super) fn may_supersede(&mut self) -> bool {
         self.hold(true);
-        let now = self.moment();
-        let own = self.execution.as_ref().and_then(|execution| execution.busy_until(now));
-        if let Some(until) = own.max(self.pending.open.until(now)) {
+        if let Some(until) = self.open_until() {
             self.wake_at(until);
             return false;
         }
         let changes = |purpose: &Purpose| !matches!(purpose, Purpose::Beat | Purpose::Orders(_));
         self.pending.ended.is_none() && self.journal.is_idle() && !self.view.has(changes)
+    }
+
+    /// Until when something of what is under way may take effect.
+    pub(super) fn open_until(&self) -> Option<Moment> {
+        let now = self.moment();
+        let own = self.execution.as_ref().and_then(|execution| execution.busy_until(now));
+        own.max(self.pending.open.until(now))
     }
 
     /// The ledger says that another execution has taken the place of the one under way.

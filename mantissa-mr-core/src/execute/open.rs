@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::call::Reply;
-use crate::clock::{Moment, RateMargin};
+use crate::clock::{Moment, Now, RateMargin};
 use crate::error::Effect;
 use crate::journal::{Event, Record};
 use crate::name::StepId;
@@ -26,20 +26,23 @@ struct Open {
 
 impl OpenCalls {
     /// What another actor may have left open, by its journal: its deadlines count from now, for nobody knows since when
-    /// they run.
-    pub(crate) fn read(records: &[Record], margin: RateMargin, now: Moment) -> Self {
+    /// they run. How long a region may take for what it was asked is an estimate anyhow, and long: that counts by the
+    /// wall clocks, so that who begins again does not wait for all of it again.
+    pub(crate) fn read(records: &[Record], margin: RateMargin, now: Now) -> Self {
         let mut open = Self::default();
         for record in records {
-            open.replay(&record.event, margin, now);
+            open.replay(record, margin, now);
         }
         open
     }
 
-    pub(super) fn replay(&mut self, event: &Event, margin: RateMargin, now: Moment) {
-        match event {
+    pub(super) fn replay(&mut self, record: &Record, margin: RateMargin, now: Now) {
+        match &record.event {
             Event::Intended { step, attempt, deadline, lands } => {
-                let after = |span: Duration| now + margin.wait_for(span);
-                self.intended(step, *attempt, after(*deadline), lands.map(after));
+                let after = |span: Duration| now.moment + margin.wait_for(span);
+                let since = Duration::try_from(now.wall.duration_since(record.at)).unwrap_or_default();
+                let left = |lands: Duration| after(lands.saturating_sub(since));
+                self.intended(step, *attempt, after(*deadline), lands.map(left));
             }
             Event::Failed { step, attempt, .. } => _ = self.1.insert((step.clone(), *attempt)),
             // The last attempt was answered, unless it failed; those before it may have been given up.
@@ -116,9 +119,15 @@ mod tests {
     }
 
     fn until(events: Vec<Event>) -> Option<Moment> {
+        after(Duration::ZERO, events)
+    }
+
+    /// Read so long after they were written, by the wall clocks.
+    fn after(age: Duration, events: Vec<Event>) -> Option<Moment> {
         let record = |event| Record { at: Timestamp::UNIX_EPOCH, event };
         let records: Vec<Record> = events.into_iter().map(record).collect();
-        OpenCalls::read(&records, RateMargin::DEFAULT, Moment::START).until(Moment::START)
+        let now = Now { moment: Moment::START, wall: Timestamp::UNIX_EPOCH + age };
+        OpenCalls::read(&records, RateMargin::DEFAULT, now).until(Moment::START)
     }
 
     #[test]
@@ -143,12 +152,14 @@ mod tests {
         };
         let failed =
             |attempt| Event::Failed { step: StepId::of("promote", &[]), attempt, error: "silence".into() };
-        let after = |seconds| Some(Moment::START + RateMargin::DEFAULT.wait_for(Duration::from_secs(seconds)));
-        assert_eq!(until(vec![slow(1)]), after(300));
-        assert_eq!(until(vec![slow(1), failed(1), slow(2), failed(2)]), after(300));
+        let late = |seconds| Some(Moment::START + RateMargin::DEFAULT.wait_for(Duration::from_secs(seconds)));
+        assert_eq!(until(vec![slow(1)]), late(300));
+        assert_eq!(until(vec![slow(1), failed(1), slow(2), failed(2)]), late(300));
         // Its own calls may still be on their way, and find nothing left to do.
-        assert_eq!(until(vec![slow(1), failed(1), slow(2), done("promote")]), after(15));
+        assert_eq!(until(vec![slow(1), failed(1), slow(2), done("promote")]), late(15));
         assert_eq!(until(vec![slow(1), done("promote")]), None);
+        assert_eq!(after(Duration::from_secs(100), vec![slow(1)]), late(200), "not all of it again");
+        assert_eq!(after(Duration::from_secs(900), vec![slow(1)]), late(15));
     }
 
     #[test]

@@ -89,6 +89,10 @@ fn terms() -> Terms {
     }
 }
 
+fn at(moment: Moment) -> Now {
+    Now { moment, wall: jiff::Timestamp::UNIX_EPOCH }
+}
+
 fn asks_whether_to_promote(want: &Want) -> bool {
     matches!(want, Want::Call { step, call: Call::Status { .. }, .. } if step.as_str().starts_with("promote"))
 }
@@ -133,7 +137,7 @@ fn a_move_whose_opening_only_the_ledger_knows_of_is_not_given_up_any_more() {
     let fixture = Fixture::new(Strategy::ActivePassive);
     let resumed = |ledger: &Ledger| {
         let id = ExecutionId::new("switchover-1").unwrap();
-        let mut execution = Execution::resumed(id, plan.clone(), Epoch(2), terms(), &[], bench.now);
+        let mut execution = Execution::resumed(id, plan.clone(), Epoch(2), terms(), &[], at(bench.now));
         execution.inherit(ledger);
         execution
     };
@@ -205,6 +209,32 @@ fn promoting() -> (Bench, StepId) {
     (bench, step)
 }
 
+/// How long a region in distress may take for what the step asks of it.
+fn slowly(bench: &Bench, step: &StepId) -> Duration {
+    let step = bench.execution.plan().steps.iter().find(|of| of.id == *step).unwrap();
+    let slowly = step.expected * 10;
+    assert!(slowly > Duration::from_secs(15), "longer than any call");
+    slowly
+}
+
+/// Seed 30,009,482: a region in distress carried a promotion out a minute after its call was given up, when another move had
+/// ended already.
+#[test]
+fn a_promotion_is_under_way_until_it_is_seen_whatever_its_call_was_answered() {
+    let (mut bench, step) = promoting();
+    bench.execution.journaled(bench.now, &step);
+    bench.execution.replied(bench.now, &step, Reply::Promote(Ok(())));
+    let late = bench.now + slowly(&bench, &step);
+    assert_eq!(bench.execution.busy_until(bench.now), Some(late), "accepted, and not seen");
+    let plan = bench.execution.plan().clone();
+    for (region, replica) in &mut bench.status.replicas {
+        replica.role = if *region == plan.to { Role::Writer } else { Role::Replica };
+    }
+    let status = Reply::Status(Ok(bench.status.clone()));
+    bench.execution.replied(bench.now, &step, status);
+    assert_eq!(bench.execution.busy_until(bench.now), None, "seen");
+}
+
 #[test]
 fn what_is_held_begins_nothing_and_is_quiet_once_no_call_of_it_can_land() {
     let (mut bench, step) = promoting();
@@ -212,7 +242,7 @@ fn what_is_held_begins_nothing_and_is_quiet_once_no_call_of_it_can_land() {
     bench.execution.hold(true);
     let timeout = Error::new(crate::error::ErrorKind::Timeout, "promote", "no answer");
     bench.execution.replied(bench.now, &step, Reply::Promote(Err(timeout)));
-    let late = bench.now + Duration::from_secs(15);
+    let late = bench.now + slowly(&bench, &step);
     assert_eq!(bench.execution.busy_until(bench.now), Some(late));
     assert_eq!(bench.execution.busy_until(late), None);
     assert_eq!(bench.execution.advance(late), []);
@@ -237,7 +267,7 @@ fn a_move_ends_no_sooner_than_its_last_call_can_land() {
     for id in ids {
         bench.execution.set(bench.now, &id, Status::Skipped("a test".into()));
     }
-    let late = bench.now + Duration::from_secs(15);
+    let late = bench.now + slowly(&bench, &step);
     assert_eq!(bench.execution.advance(bench.now), [Want::WakeAt(late)]);
     assert_eq!(bench.execution.advance(late), [Want::Complete { aborted: false }]);
 }
@@ -309,8 +339,9 @@ fn a_move_is_given_up_only_when_no_call_of_another_actor_can_land() {
         plan.steps.iter().find(|step| matches!(step.action, Action::Fence { .. })).unwrap().id.clone();
     let event = Event::Intended { step: fence, attempt: 1, deadline: Duration::from_secs(15), lands: None };
     let (records, now) = ([Record { at: fixture.now.wall, event }], fixture.now.moment);
+    let read = fixture.now;
     let id = ExecutionId::new("failover-1").unwrap();
-    let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, now);
+    let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, read);
     execution.abort("a person wants it").unwrap();
     // The fence that is to be taken back may be on its way yet: it would stand, at a region that serves again.
     let over = now + RateMargin::default().wait_for(Duration::from_secs(15));

@@ -1,10 +1,12 @@
 //! The library's [`Execution`], which is neither copied nor compared: it is built anew from what it was told.
 
+use jiff::Timestamp;
+
 use super::actor::{Desk, Effect};
 use super::seeded::Seeded;
 use super::setup::Setup;
 use crate::call::{Call, Reply};
-use crate::clock::{Moment, RateMargin};
+use crate::clock::{Moment, Now, RateMargin};
 use crate::controller::move_epoch;
 use crate::deployment::Share;
 use crate::execute::{Execution, Terms, Want};
@@ -71,7 +73,14 @@ impl Carry {
                 if setup.has(Seeded::WaitsOutWithoutMargin) {
                     terms.rate_margin = RateMargin { ppm: 0 };
                 }
-                let mut execution = Execution::resumed(id, plan, epoch, terms, records, *now);
+                let mut execution = Execution::resumed(
+                    id,
+                    plan,
+                    epoch,
+                    terms,
+                    records,
+                    Now { moment: *now, wall: Timestamp::UNIX_EPOCH },
+                );
                 execution.inherit(ledger);
                 execution
             }

@@ -114,7 +114,7 @@ impl Operator {
             Epoch::default(),
             self.terms(&ledger),
             of_execution(&records, &running.id),
-            self.clock.moment(),
+            self.clock.now(),
         );
         execution.inherit(&ledger);
         Ok(Some(UnderWay {

@@ -184,6 +184,67 @@ fn what_a_region_says_that_wrongly_calls_itself_the_writer_is_no_measure_of_a_lo
     assert_eq!(failover(&fixture), PredictedLoss::Unknown);
 }
 
+/// The fixture in the middle of a move from a to b, before the seal.
+fn under_way(kind: Move) -> Fixture {
+    let mut fixture = Fixture::new(Strategy::ActivePassive);
+    let planned = make(&fixture, &request(kind, Some("a"), Some("b"))).unwrap();
+    let ledger = fixture.ledger().acquire(&ActorId::new("x").unwrap());
+    let running = Running {
+        id: ExecutionId::new("one").unwrap(),
+        plan: planned.hash(),
+        kind,
+        region: region("b"),
+        journal_from: ledger.journal.clone(),
+        began: fixture.now.wall,
+        paused: None,
+    };
+    fixture.ledger = Some(ledger.begin(Term(1), ledger.basis(), running).unwrap());
+    fixture
+}
+
+/// Seed 30,144,987: what a failover has promoted lacks what the failover lost, and says that it lacks nothing.
+#[test]
+fn what_a_failover_promotes_is_no_measure_of_the_loss_of_the_next() {
+    for (kind, believed) in [(Move::Switchover, true), (Move::Failover, false)] {
+        let mut fixture = under_way(kind);
+        let state = crate::fixture::resource("state");
+        let mut status = fixture.facts.stores[&state].value.clone();
+        status.replicas.get_mut(&region("b")).unwrap().role = Role::Writer;
+        fixture.facts.lags.clear();
+        fixture.facts.saw_status(fixture.now.moment, &state, status);
+        let plan = make(&fixture, &request(Move::Failover, Some("a"), Some("b"))).unwrap();
+        assert_eq!(plan.predicted.loss != PredictedLoss::Unknown, believed, "{kind}");
+    }
+}
+
+/// Seed 30,309,594: a third region follows what the failover has promoted, and says how far it is behind that.
+#[test]
+fn a_lag_behind_what_a_failover_may_have_promoted_is_no_measure_of_the_loss_of_the_next() {
+    for (kind, believed) in [(Move::Switchover, true), (Move::Failover, false)] {
+        let mut fixture = under_way(kind);
+        let loss = |fixture: &Fixture| {
+            make(fixture, &request(Move::Failover, Some("a"), Some("c"))).unwrap().predicted.loss
+        };
+        assert_ne!(loss(&fixture), PredictedLoss::Unknown, "nothing is promoted before the seal");
+        let (ledger, id) = (fixture.ledger(), ExecutionId::new("one").unwrap());
+        fixture.ledger = Some(ledger.seal(Term(1), &id, &[region("a")]).unwrap());
+        assert_eq!(loss(&fixture) != PredictedLoss::Unknown, believed, "{kind}");
+    }
+}
+
+/// Seeds 30,227,972 and 30,265,858: where the planned way lay in the lost region, clients were left where nobody serves.
+#[test]
+fn giving_up_a_failover_shifts_clients_by_the_way_that_it_has_itself_and_leaves_that_to_no_luck() {
+    let fixture = under_way(Move::Switchover);
+    let plan = make(&fixture, &request(Move::Failover, Some("a"), Some("c"))).unwrap();
+    assert!(plan.supersedes.is_some());
+    let steps = super::abort_steps(&plan, Strategy::ActivePassive, crate::deployment::Share::FULL, |_| false);
+    let forth = plan.steps.iter().find(|step| matches!(step.action, Action::Shift { .. })).unwrap();
+    let back = steps.iter().find(|step| matches!(step.action, Action::Shift { .. })).unwrap();
+    assert!(matches!(back.action, Action::Shift { urgency: Urgency::Unplanned, .. }), "{back:?}");
+    assert_eq!((back.best_effort, &back.needs), (false, &forth.needs));
+}
+
 #[test]
 fn a_wrong_request_is_told_all_at_once_before_anything_is_planned() {
     let fixture = Fixture::new(Strategy::ActivePassive);
@@ -210,20 +271,8 @@ fn a_drain_speaks_to_both_regions_and_says_so() {
 
 #[test]
 fn from_midway_back_to_the_sealed_region_what_is_left_is_the_one_that_was_moved_to() {
-    let mut fixture = Fixture::new(Strategy::ActivePassive);
-    let planned = make(&fixture, &request(Move::Switchover, None, Some("b"))).unwrap();
-    let ledger = fixture.ledger().acquire(&ActorId::new("x").unwrap());
-    let id = ExecutionId::new("switchover-1").unwrap();
-    let running = Running {
-        id: id.clone(),
-        plan: planned.hash(),
-        kind: Move::Switchover,
-        region: region("b"),
-        journal_from: ledger.journal.clone(),
-        began: fixture.now.wall,
-        paused: None,
-    };
-    let begun = ledger.begin(Term(1), ledger.basis(), running).unwrap();
+    let mut fixture = under_way(Move::Switchover);
+    let (id, begun) = (ExecutionId::new("one").unwrap(), fixture.ledger());
     fixture.ledger = Some(begun.seal(Term(1), &id, &[region("a")]).unwrap());
     fixture.health("b", Fitness::Unfit, true);
     let plan = make(&fixture, &request(Move::Failover, None, Some("a"))).unwrap();

@@ -291,6 +291,18 @@ fn an_unplanned_move_is_not_superseded_by_itself() {
     bench.rests();
 }
 
+/// Its clients must reach the region that goes on, which is lost.
+#[test]
+fn an_unplanned_move_that_cannot_be_given_up_is_superseded_once_it_waits_for_a_person() {
+    let mut bench = Bench::switchover().lost("a");
+    (bench.plan.urgency, bench.aborting, bench.drains) = (Urgency::Unplanned, true, false);
+    bench.rests();
+    let mut ledger = bench.fixture.ledger();
+    ledger.execution.as_mut().unwrap().paused = Some("overdue".into());
+    bench.fixture.ledger = Some(ledger);
+    bench.begins_from(Failover, "a", "b");
+}
+
 #[test]
 fn a_drill_is_called_one() {
     let mut bench = Bench::switchover().lost("a");
