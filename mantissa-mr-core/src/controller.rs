@@ -30,6 +30,7 @@ mod begin;
 mod carry;
 mod journal;
 mod lease;
+mod misplaced;
 mod misrouted;
 mod orders;
 mod reconcile;
@@ -208,6 +209,8 @@ pub struct Controller {
     given_up: Option<(ExecutionId, Moment)>,
     /// Routers that send clients where nobody serves.
     misrouted: BTreeMap<ResourceName, misrouted::Seen>,
+    /// Stores whose writer is not the region that serves.
+    misplaced: BTreeMap<ResourceName, misplaced::Seen>,
     ending: Option<Ending>,
     handed_back: bool,
     /// A slot of the journal and its term, for which this actor gave way: the ledger must have given that term.
@@ -262,6 +265,7 @@ impl Controller {
             refused_at: None,
             given_up: None,
             misrouted: BTreeMap::new(),
+            misplaced: BTreeMap::new(),
             ending: None,
             handed_back: false,
             overtaken: None,
@@ -505,7 +509,10 @@ impl Controller {
             Tag::Probe { round, region, check } => self.probe_answered(round, &region, &check, reply),
             Tag::BallotLoad(vantage) => self.ballot_loaded(&vantage, reply),
             Tag::BallotStore => self.ballot_stored(reply),
-            Tag::Status(store) => self.status_answered(&store, reply),
+            Tag::Status(store) => {
+                self.status_answered(&store, reply);
+                self.judge_writer(&store);
+            }
             Tag::Routing(router) => {
                 self.routing_answered(&router, reply);
                 self.judge_routing(&router);
