@@ -26,12 +26,12 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
     ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TableDescription,
 };
+use futures_util::future::join_all;
 use mantissa_mr_core::cell::{
     Cell, CellDurability, CellName, CellStore, CellVersion, Expected, StoreOutcome, check_value,
 };
 use mantissa_mr_core::error::{Effect, ErrorKind, Result};
 use mantissa_mr_core::name::Region;
-use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
 use crate::error::ApiCall;
@@ -286,7 +286,10 @@ impl CellStore for DynamoDbCells {
 
 impl fmt::Debug for DynamoDbCells {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamoDbCells").field("table", &self.table).field("region", &self.home.region).finish()
+        f.debug_struct("DynamoDbCells")
+            .field("table", &self.table)
+            .field("region", &self.home.region)
+            .finish()
     }
 }
 

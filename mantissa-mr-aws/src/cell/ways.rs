@@ -69,12 +69,8 @@ impl Drop for Attempt<'_> {
         if !self.answered {
             let next = (self.number + 1) % self.ways.all.len();
             // Of several that fail at once, one turns.
-            let turn = self.ways.current.compare_exchange(
-                self.number,
-                next,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let turn =
+                self.ways.current.compare_exchange(self.number, next, Ordering::Relaxed, Ordering::Relaxed);
             if turn.is_ok() && next != self.number {
                 let (from, to) = (&self.way().region, &self.ways.all[next].region);
                 tracing::warn!(%from, %to, "the ledger's table did not answer: the next request goes elsewhere");

@@ -19,7 +19,9 @@ fn warning(witness: &CellDurability, spec: &DeploymentSpec) -> Option<String> {
     let place = &witness.place;
     let begin = match witness.survives_region_loss {
         Some(true) => return None,
-        Some(false) => format!("the witness ({place}) does not survive the loss of the place it is in. Without it"),
+        Some(false) => {
+            format!("the witness ({place}) does not survive the loss of the place it is in. Without it")
+        }
         None => format!(
             "nobody has seen yet whether the witness ({place}) survives the loss of a region. Without a witness"
         ),
