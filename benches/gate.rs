@@ -29,7 +29,7 @@ struct OneLedger(Cell);
 #[async_trait]
 impl CellStore for OneLedger {
     fn durability(&self) -> CellDurability {
-        CellDurability { place: "this bench".into(), survives_region_loss: false }
+        CellDurability { place: "this bench".into(), survives_region_loss: Some(false) }
     }
 
     async fn load(&self, _: &CellName) -> Result<Option<Cell>> {

@@ -49,6 +49,11 @@ pub(crate) async fn perform(input: Input, common: &Common, screen: Screen) -> Re
     }
 }
 
+/// What a program is warned of.
+fn warnings(warning: Option<String>) -> Vec<String> {
+    warning.into_iter().collect()
+}
+
 /// A name that no other process has, and that a person who reads the journal knows something by.
 fn actor() -> ActorId {
     let user: String = std::env::var("USER").unwrap_or_default();

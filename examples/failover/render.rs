@@ -53,6 +53,11 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// A warning among the results, if there is one.
+pub(crate) fn warning(warning: Option<&str>) -> Vec<String> {
+    warning.map_or_else(Vec::new, |warning| wrap(&format!("warning: {warning}"), "", "  "))
+}
+
 /// A line for people beside the results: progress, questions, warnings.
 pub(crate) fn note(line: &str) {
     use std::io::Write;

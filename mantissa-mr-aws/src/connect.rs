@@ -15,7 +15,7 @@ use mantissa_mr_core::problem::{Problem, Problems};
 use mantissa_mr_core::store::ReplicatedStore;
 use mantissa_mr_core::traffic::TrafficRouter;
 
-use crate::cell::DynamoDbCells;
+use crate::cell::{DynamoDbCells, Way};
 use crate::check::TableCheck;
 use crate::clients::Clients;
 use crate::router::{self, Route53Failover};
@@ -238,8 +238,12 @@ impl Making {
     fn finish(self, witness: Option<(Region, String)>) -> Result<Connected, Problems> {
         Problems::check(self.problems)?;
         let cells = witness.and_then(|(region, table)| {
-            let client = self.clients.region(&region)?.dynamodb.clone();
-            Some(Arc::new(DynamoDbCells::new(client, region, table)))
+            let way = |region: &Region| {
+                let client = self.clients.region(region)?.dynamodb.clone();
+                Some(Way { region: region.clone(), client })
+            };
+            let others = self.regions.iter().filter_map(way).collect();
+            Some(Arc::new(DynamoDbCells::new(way(&region)?, others, table)))
         });
         // Without a witness there was a problem.
         let ledger = cells.ok_or_else(|| Problem::new("witness.region", "is missing"))?;

@@ -5,7 +5,7 @@
 //!
 //! | in the deployment | kind | what it is | its settings |
 //! | --- | --- | --- | --- |
-//! | `witness` | `dynamodb` | [`cell::DynamoDbCells`]: the ledger in a DynamoDB table of a third region | `table` |
+//! | `witness` | `dynamodb` | [`cell::DynamoDbCells`]: the ledger in a DynamoDB table of a third region, at best one with multi-Region strong consistency (see [`cell`]) | `table` |
 //! | a store | `dynamodb-global-table` | [`store::GlobalTable`]: tables with any primary key | see [`store#settings`](store#settings) |
 //! | a router | `route53-failover` | [`router::Route53Failover`]: a PRIMARY and a SECONDARY record | see [`router`] |
 //! | a scaler | `lambda` | [`scaler::LambdaScaler`]: reserved concurrency and memory | see [`scaler`] |

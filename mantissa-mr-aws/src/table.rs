@@ -77,6 +77,17 @@ pub(crate) fn is_eventual(table: &TableDescription) -> bool {
     global && table.multi_region_consistency() != Some(&MultiRegionConsistency::Strong)
 }
 
+/// The regions that hold a strongly consistent replica which answers, as far as the table's region names them; none for a table
+/// without multi-Region strong consistency. The region of a third member that only keeps a log (`GlobalTableWitnesses`) is not
+/// among them: it answers nobody.
+pub(crate) fn strong_replicas(table: &TableDescription) -> impl Iterator<Item = &str> {
+    let strong = table.multi_region_consistency() == Some(&MultiRegionConsistency::Strong);
+    let replicas = table.replicas().iter().filter(move |replica| {
+        strong && matches!(replica.replica_status(), Some(ReplicaStatus::Active | ReplicaStatus::Updating))
+    });
+    replicas.filter_map(|replica| replica.region_name())
+}
+
 /// Whether the table answers reads and writes.
 pub(crate) fn serves(status: Option<&TableStatus>) -> bool {
     matches!(status, Some(TableStatus::Active | TableStatus::Updating))

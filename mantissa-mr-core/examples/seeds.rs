@@ -3,15 +3,17 @@
 //! ```text
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- 0 1000
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --witness 0 1000
+//! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --twice 0 500 [--witness]
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed 42 [--calls] [--witness] [--broken NAME] [--drawn]
 //! cargo run --release -p mantissa-mr-core --features sim --example seeds -- --broken [NAME] [FIRST COUNT] [--drawn]
 //! ```
 //!
 //! The first form runs a range (first seed, how many) and prints what broke, with the command that shows it; its exit
-//! code is 1 if anything did. The second does so in worlds in which the witness fails. The third tells the story of one seed.
-//! The fourth breaks the library on purpose, in one way
-//! or in each in turn, and prints at which seed the rule's oracle caught it; its exit code is 1 if one got away. Variants
-//! that chance rarely gives an occasion are hunted in worlds made for them, unless `--drawn` says otherwise.
+//! code is 1 if anything did. The second does so in worlds in which the witness fails. The third runs each seed twice and
+//! compares all that happened; its exit code is 1 if any two runs differ. The fourth tells the story of one seed. The fifth
+//! breaks the library on purpose, in one way or in each in turn, and prints at which seed the rule's oracle caught it; its
+//! exit code is 1 if one got away. Variants that chance rarely gives an occasion are hunted in worlds made for them, unless
+//! `--drawn` says otherwise.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -32,9 +34,9 @@ fn main() -> ExitCode {
         }
     };
     let has = |flag: &str| arguments.iter().any(|text| text == flag);
-    let draw: Draw = match has("--witness") {
-        true => Swarm::draw_witness_outage,
-        false => |seed| Swarm::draw(seed, Phases::default()),
+    let draw = match has("--witness") {
+        true => Draw { draw: Swarm::draw_witness_outage, flag: " --witness" },
+        false => Draw { draw: |seed| Swarm::draw(seed, Phases::default()), flag: "" },
     };
     let world = match arguments.iter().any(|text| text == "--drawn") {
         true => World::Drawn,
@@ -44,17 +46,35 @@ fn main() -> ExitCode {
         (Some("--seed"), [seed]) => story(*seed, has("--calls"), draw, name, world),
         (Some("--broken"), []) => hunt(name, world, 0, MOST),
         (Some("--broken"), [first, count]) => hunt(name, world, *first, *count),
+        (_, [first, count]) if has("--twice") => twice(*first, *count, draw),
         (_, [first, count]) => sweep(*first, *count, draw),
         _ => {
-            eprintln!("usage: seeds FIRST COUNT | seeds --seed SEED [--calls] [--broken NAME]");
+            eprintln!("usage: seeds FIRST COUNT [--witness] | seeds --twice FIRST COUNT [--witness]");
+            eprintln!("       seeds --seed SEED [--calls] [--witness] [--broken NAME]");
             eprintln!("       seeds --broken [NAME] [FIRST COUNT]");
             ExitCode::from(2)
         }
     }
 }
 
-/// How a run is drawn from a seed.
-type Draw = fn(u64) -> Result<Swarm, Problems>;
+/// How a run is drawn from a seed, and the flag that says so.
+#[derive(Clone, Copy)]
+struct Draw {
+    draw: fn(u64) -> Result<Swarm, Problems>,
+    flag: &'static str,
+}
+
+impl Draw {
+    fn swarm(self, seed: u64) -> Swarm {
+        (self.draw)(seed).expect("a seed's own draw")
+    }
+
+    /// The line that shows what went wrong.
+    fn reproduce(self, what: &str) -> String {
+        let command = "cargo run --release -p mantissa-mr-core --features sim --example seeds --";
+        format!("  REPRODUCE WITH: {command} {what}{}", self.flag)
+    }
+}
 
 /// So many seeds are tried for each variant, unless said.
 const MOST: u64 = 300;
@@ -83,7 +103,7 @@ fn sweep(first: u64, count: u64, draw: Draw) -> ExitCode {
     let mut writes: BTreeMap<String, u64> = BTreeMap::new();
     let mut admitted = 0;
     for seed in first..first + count {
-        let (simulation, _) = draw(seed).and_then(Swarm::run).expect("a seed's own draw");
+        let (simulation, _) = draw.swarm(seed).run().expect("a seed's own draw");
         steps += simulation.steps();
         for (fate, count) in simulation.history().book.count() {
             *writes.entry(format!("{fate:?}")).or_default() += count;
@@ -98,9 +118,7 @@ fn sweep(first: u64, count: u64, draw: Draw) -> ExitCode {
         if let Some(violation) = violations.first() {
             broken += 1;
             println!("seed {seed}: {violation} ({} in all)", violations.len());
-            println!(
-                "  REPRODUCE WITH: cargo run --release -p mantissa-mr-core --features sim --example seeds -- --seed {seed}"
-            );
+            println!("{}", draw.reproduce(&format!("--seed {seed}")));
         }
     }
     println!(
@@ -110,12 +128,42 @@ fn sweep(first: u64, count: u64, draw: Draw) -> ExitCode {
     ExitCode::from(u8::from(broken > 0))
 }
 
+/// Runs each seed twice: one seed is one run, to the last answer.
+fn twice(first: u64, count: u64, draw: Draw) -> ExitCode {
+    let run = |seed| draw.swarm(seed).run().expect("a seed's own draw").0.into_history();
+    let (mut events, mut differ) = (0, 0);
+    for seed in first..first + count {
+        let (one, other) = (run(seed), run(seed));
+        events += one.events.len();
+        if one.hash() != other.hash() {
+            differ += 1;
+            println!("seed {seed}: {}", first_difference(&one, &other));
+            println!("{}", draw.reproduce(&format!("--twice {seed} 1")));
+        }
+    }
+    println!("{count} seeds run twice, {events} events compared, {differ} seeds gave two different runs");
+    ExitCode::from(u8::from(differ > 0))
+}
+
+/// Where two runs part.
+fn first_difference(one: &History, other: &History) -> String {
+    match one.events.iter().zip(&other.events).find(|(one, other)| one != other) {
+        Some((one, other)) => format!("{:.300} | {:.300}", format!("{one:?}"), format!("{other:?}")),
+        None => format!(
+            "{} events and {}, {} writes and {}, or their fates",
+            one.events.len(),
+            other.events.len(),
+            one.book.writes.len(),
+            other.book.writes.len()
+        ),
+    }
+}
+
 fn story(seed: u64, calls: bool, draw: Draw, broken: Option<Broken>, world: World) -> ExitCode {
-    let swarm = match broken {
-        Some(variant) => broken::stage(variant, seed, world).map(|(swarm, _)| swarm),
-        None => draw(seed),
+    let mut swarm = match broken {
+        Some(variant) => broken::stage(variant, seed, world).expect("a seed's own draw").0,
+        None => draw.swarm(seed),
     };
-    let mut swarm = swarm.expect("a seed's own draw");
     swarm.broken = broken;
     println!("{swarm}");
     let (simulation, cast) = swarm.run().expect("a seed's own draw");

@@ -41,7 +41,7 @@ pub fn check_value(name: &CellName, value: &[u8]) -> Result<()> {
 ///   implementation that sends a request twice must not call it lost because the second attempt met the first.
 #[async_trait]
 pub trait CellStore: fmt::Debug + Send + Sync + 'static {
-    /// Where these cells are and what they survive.
+    /// Where these cells are and what they survive, as far as that is known yet: nothing is sent to find it out.
     fn durability(&self) -> CellDurability;
 
     /// Reads a cell; `None` if it was never stored.
@@ -64,8 +64,9 @@ pub trait CellStore: fmt::Debug + Send + Sync + 'static {
 pub struct CellDurability {
     /// In words: `DynamoDB table mantissa-mr in us-east-2`.
     pub place: String,
-    /// Whether they answer on when any one region is lost.
-    pub survives_region_loss: bool,
+    /// Whether they answer on when any one region is lost. Unknown (`None`) is not yes: it is for cells that find it out
+    /// when they are first used.
+    pub survives_region_loss: Option<bool>,
 }
 
 /// The name of a cell: parts of `A-Z a-z 0-9 . _ -` joined by `/`.

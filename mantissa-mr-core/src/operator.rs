@@ -23,6 +23,7 @@ use futures_util::future::join_all;
 mod carry;
 mod evidence;
 mod orders;
+mod witness;
 
 pub use carry::Place;
 pub use evidence::{History, UnderWay};

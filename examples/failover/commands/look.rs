@@ -29,18 +29,22 @@ pub(super) async fn status(
         if !troubles.is_empty() {
             exit = Exit::Failed;
         }
-        let witness = operator.backend().cells.durability().place;
+        let (witness, warning) = (operator.backend().cells.durability(), operator.witness_warning());
         let seen = render::Seen {
             deployment: operator.deployment(),
             group,
-            witness: &witness,
+            witness: &witness.place,
+            warning: warning.as_deref(),
             status: &status,
             under_way: under_way.as_ref(),
             holder: holder.as_ref(),
             troubles: &troubles,
         };
         screen.show(render::status(&seen));
-        documents.push(document(group, &status, under_way.as_ref(), holder.as_ref(), &troubles));
+        let mut document = document(group, &status, under_way.as_ref(), holder.as_ref(), &troubles);
+        document["witness"] = json!(witness);
+        document["warnings"] = json!(super::warnings(warning));
+        documents.push(document);
     }
     Ok(Outcome::new(exit, json!({ "groups": documents })))
 }

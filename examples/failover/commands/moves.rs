@@ -27,6 +27,8 @@ pub(super) async fn plan(
 ) -> Result<Outcome, Stop> {
     let plan = operator.plan(group, request).await?;
     screen.show(render::plan(&plan));
+    let mut document = document(&plan);
+    document["warnings"] = warn(operator, screen);
     if let Some(file) = output {
         std::fs::write(file, plan.encode())
             .map_err(|error| Problem::new("--output", format!("{}: {error}", file.display())))?;
@@ -34,12 +36,19 @@ pub(super) async fn plan(
     }
     if let Some(why) = refusal(&plan) {
         screen.say(&why);
-        return Ok(Outcome::new(Exit::Refused, document(&plan)));
+        return Ok(Outcome::new(Exit::Refused, document));
     }
     if output.is_some() {
         screen.say(&format!("`{} --plan FILE` carries it out", command(&plan)));
     }
-    Ok(Outcome::new(Exit::Done, document(&plan)))
+    Ok(Outcome::new(Exit::Done, document))
+}
+
+/// Says beside a plan, which is the same whatever the witness survives, what the witness's loss would cost.
+fn warn(operator: &Operator, screen: Screen) -> Value {
+    let warning = operator.witness_warning();
+    screen.show(render::warning(warning.as_deref()));
+    json!(super::warnings(warning))
 }
 
 fn command(plan: &Plan) -> String {
@@ -81,8 +90,10 @@ pub(super) async fn carry(
         return Ok(Outcome::new(Exit::Refused, document(&plan)));
     }
     if consent.dry_run {
+        let mut document = document(&plan);
+        document["warnings"] = warn(operator, screen);
         screen.say("dry run: nothing was done");
-        return Ok(Outcome::new(Exit::Done, document(&plan)));
+        return Ok(Outcome::new(Exit::Done, document));
     }
     confirm(&plan, consent)?;
     let kept = document(&plan);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::backend::Connection;
 use crate::exit::{Exit, Outcome, Stop};
-use crate::render::{Screen, note, wrap};
+use crate::render::{self, Screen, note, wrap};
 
 /// Makes what is missing, and says what it did.
 pub(super) async fn init(
@@ -26,14 +26,12 @@ pub(super) async fn init(
     let made = operator.init(dry_run).await?;
     screen.show(made.clone());
     done.extend(made);
-    let durability = operator.backend().cells.durability();
-    if !durability.survives_region_loss {
-        screen.say(&format!(
-            "note: the witness ({}) does not survive the loss of the place it is in",
-            durability.place
-        ));
-    }
-    Ok(Outcome::new(Exit::Done, json!({ "dry-run": dry_run, "done": done, "witness": durability })))
+    let (durability, warning) = (operator.backend().cells.durability(), operator.witness_warning());
+    screen.show(render::warning(warning.as_deref()));
+    let document = json!({
+        "dry-run": dry_run, "done": done, "witness": durability, "warnings": super::warnings(warning),
+    });
+    Ok(Outcome::new(Exit::Done, document))
 }
 
 /// Sets replication up, and says what it did.

@@ -47,7 +47,7 @@ impl Witness {
 impl CellStore for Witness {
     fn durability(&self) -> CellDurability {
         let place = format!("folder {}", self.root.join("witness/cells").display());
-        CellDurability { place, survives_region_loss: false }
+        CellDurability { place, survives_region_loss: Some(false) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -16,6 +16,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) deployment: &'a Deployment,
     pub(crate) group: &'a GroupName,
     pub(crate) witness: &'a str,
+    /// What its loss would cost.
+    pub(crate) warning: Option<&'a str>,
     pub(crate) status: &'a GroupStatus,
     pub(crate) under_way: Option<&'a UnderWay>,
     /// Only where something is under way that nobody has paused.
@@ -64,6 +66,7 @@ fn head(seen: &Seen<'_>, ledger: Option<&Ledger>) -> Vec<String> {
         Err(error) => lines.extend(fact("ledger", &format!("CANNOT BE READ: {error}"))),
     }
     lines.extend(fact("witness", seen.witness));
+    lines.extend(seen.warning.iter().flat_map(|warning| fact("warning", warning)));
     lines
 }
 

@@ -26,7 +26,12 @@ fn there_and_back_again_with_everything_else_as_it_was() {
     world.run("init").code(0).says("created the ledger").says("add a replica");
     world.run("init").code(0).says("the ledger is there, at epoch 1");
     world.run("ensure-replicated").code(0).says("every store is replicated");
-    world.run("status").code(0).says("us-east-1 serves");
+    world
+        .run("status")
+        .code(0)
+        .says("us-east-1 serves")
+        .says("does not survive the loss of the place it is in")
+        .says("What survives: on AWS, a DynamoDB table with multi-Region strong consistency (MRSC)");
     let checks = world.aside(async |account| account.checks().await);
     let before = world.end_state();
     let records = &before["cloud"]["records"];

@@ -34,6 +34,32 @@ fn there_and_back_again_each_time_with_everything_in_its_place() {
     world.run("history").code(0).says("every one sound").says("BEGAN failback-2");
 }
 
+/// Protects whoever trusts a witness that is lost with its region: they are told before, wherever they look, what that costs
+/// and what to take instead.
+#[test]
+fn a_witness_that_does_not_survive_is_warned_of_wherever_one_looks() {
+    let world = World::empty();
+    let commands = ["init --dry-run", "init", "init", "status", "plan switchover", "switchover --dry-run"];
+    for command in commands {
+        world
+            .run(command)
+            .code(0)
+            .says("does not survive the loss of the place it is in")
+            .says("nothing is written and nothing moves until it is back")
+            .says("multi-Region strong consistency (MRSC)")
+            .says("dual-region bucket")
+            .says("Cosmos DB with strong consistency in three regions");
+    }
+    for command in ["--json init", "--json plan switchover", "--json switchover --dry-run"] {
+        let document = world.run(command).code(0).json();
+        let warning = document["warnings"][0].as_str().unwrap_or_default();
+        assert!(warning.contains("does not survive"), "{command}: {document}");
+    }
+    let group = &world.run("--json status").code(0).json()["groups"][0];
+    assert_eq!(group["witness"]["survives-region-loss"], json!(false));
+    assert!(group["warnings"][0].as_str().unwrap().contains("does not survive"), "{group}");
+}
+
 #[test]
 fn a_lost_region_is_left_once_somebody_says_how_much_may_be_lost() {
     let world = World::new();

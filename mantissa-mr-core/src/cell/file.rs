@@ -121,7 +121,7 @@ impl fmt::Debug for FileCells {
 impl CellStore for FileCells {
     fn durability(&self) -> CellDurability {
         let place = format!("folder {} of one machine", self.0.path().display());
-        CellDurability { place, survives_region_loss: false }
+        CellDurability { place, survives_region_loss: Some(false) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -58,7 +58,7 @@ impl fmt::Debug for MemoryCells {
 #[async_trait]
 impl CellStore for MemoryCells {
     fn durability(&self) -> CellDurability {
-        CellDurability { place: "the memory of one process".to_owned(), survives_region_loss: false }
+        CellDurability { place: "the memory of one process".to_owned(), survives_region_loss: Some(false) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -341,7 +341,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 fn what_is_allowed_but_not_advised_is_warned_of() {
     only(
         &warnings(|spec| spec.witness.region = Some("north".try_into().unwrap())),
-        "the witness is in one region (north): while it is down the gates shut after the trust, and nothing moves",
+        "the witness is in one region (north), unless it is kept in several: while it is down the gates shut after the trust, and nothing moves",
     );
     only(
         &warnings(|spec| drop(spec.vantages.pop())),

@@ -13,7 +13,7 @@ pub(super) fn warnings(spec: &DeploymentSpec) -> Vec<String> {
     }
     if let Some(region) = &spec.witness.region {
         found.push(format!(
-            "the witness is in one region ({region}): while it is down the gates shut after the trust, and nothing moves"
+            "the witness is in one region ({region}), unless it is kept in several: while it is down the gates shut after the trust, and nothing moves"
         ));
     }
     if spec.vantages.len() < 3 {

@@ -196,7 +196,7 @@ pub struct SimCells(pub SharedWorld);
 #[async_trait]
 impl CellStore for SimCells {
     fn durability(&self) -> CellDurability {
-        CellDurability { place: "simulated witness".into(), survives_region_loss: true }
+        CellDurability { place: "simulated witness".into(), survives_region_loss: Some(true) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -1,6 +1,7 @@
 //! Everything that happened in a run, in true time: what oracles judge by.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use super::clock::TrueTime;
@@ -161,8 +162,35 @@ impl History {
         }
     }
 
+    /// A hash of all of it, what was asked, answered, stored and written included: equal runs have equal ones. It is for
+    /// comparing runs of one build: another build may show the same run in other words.
+    pub fn hash(&self) -> u64 {
+        let Self { deployment, processes, events, book, healed, ended } = self;
+        let mut hasher = Fnv(Fnv::START);
+        let all = (deployment.hash(), processes, events, &book.writes, healed, ended);
+        // Writing into a hasher cannot fail.
+        let _ = write!(hasher, "{all:?}");
+        hasher.0
+    }
+
     /// What is known of a process.
     pub fn process(&self, id: ProcessId) -> Option<&ProcessInfo> {
         self.processes.get(id.0 as usize)
+    }
+}
+
+/// FNV-1a over text.
+struct Fnv(u64);
+
+impl Fnv {
+    const START: u64 = 0xcbf2_9ce4_8422_2325;
+}
+
+impl fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
     }
 }

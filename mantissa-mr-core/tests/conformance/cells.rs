@@ -222,7 +222,7 @@ impl Wrong {
 impl CellStore for Wrong {
     fn durability(&self) -> CellDurability {
         let place = if self.is(Mistake::NoPlace) { "" } else { "here" };
-        CellDurability { place: place.to_owned(), survives_region_loss: false }
+        CellDurability { place: place.to_owned(), survives_region_loss: Some(false) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -106,7 +106,7 @@ impl Drop for UnderWay<'_> {
 #[async_trait]
 impl CellStore for TestCells {
     fn durability(&self) -> CellDurability {
-        CellDurability { place: "a test".into(), survives_region_loss: false }
+        CellDurability { place: "a test".into(), survives_region_loss: Some(false) }
     }
 
     async fn load(&self, name: &CellName) -> Result<Option<Cell>> {

@@ -4,6 +4,8 @@
 //!
 //! More seeds: `cargo run --release -p mantissa-mr-core --features sim --example seeds -- --witness 0 10000`.
 
+mod short;
+
 use mantissa_mr_core::sim::{Fault, History, Swarm, TrueTime, What, oracle};
 
 fn run(seed: u64) -> History {
