@@ -6,6 +6,7 @@
 //! | in the deployment | kind | what it is | its settings |
 //! | --- | --- | --- | --- |
 //! | `witness` | `dynamodb` | [`cell::DynamoDbCells`]: the ledger in a DynamoDB table of a third region | `table` |
+//! | `witness` | `s3` | [`cell::s3::S3Cells`]: the ledger in an S3 bucket of a third region, by conditional writes | see [`cell::s3`](cell::s3#settings) |
 //! | a store | `dynamodb-global-table` | [`store::GlobalTable`]: tables with any primary key | see [`store#settings`](store#settings) |
 //! | a router | `route53-failover` | [`router::Route53Failover`]: a PRIMARY and a SECONDARY record | see [`router`] |
 //! | a scaler | `lambda` | [`scaler::LambdaScaler`]: reserved concurrency and memory | see [`scaler`] |
@@ -87,4 +88,4 @@ mod settings;
 pub mod store;
 mod table;
 
-pub use connect::{CHECK, Connected, ROUTER, SCALER, STORE, WITNESS, connect};
+pub use connect::{CHECK, Connected, ROUTER, SCALER, STORE, WITNESS, WITNESS_S3, connect};

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mantissa_mr_core::cell::CellStore;
 use mantissa_mr_core::check::Check;
 use mantissa_mr_core::compute::ComputeScaler;
-use mantissa_mr_core::conformance::cells::{self, CellFault, CellFixture};
 use mantissa_mr_core::conformance::checks::{self, CheckFault, CheckFixture};
 use mantissa_mr_core::conformance::routers::{self, RouterFault, RouterFixture};
 use mantissa_mr_core::conformance::scalers::{self, ScalerFault, ScalerFixture};
@@ -25,6 +23,8 @@ use test_support::{Action, Emulator, Match, RuleId, or_skip};
 use crate::router::Setup;
 use crate::world::{EAST, WEST, World, deployment, region, resource};
 use crate::{scaler, store};
+
+mod cells;
 
 /// A world that is broken on request.
 struct Bench<T: ?Sized> {
@@ -84,61 +84,6 @@ impl<T: ?Sized + Send + Sync + 'static> Fixture for Bench<T> {
         tokio::time::sleep(Duration::from_millis(50)).await;
         round < 400
     }
-}
-
-#[async_trait]
-impl CellFixture for Bench<dyn CellStore> {
-    fn cells(&self) -> Arc<dyn CellStore> {
-        self.subject.clone()
-    }
-
-    fn second(&self) -> Result<Arc<dyn CellStore>, String> {
-        self.second.clone().ok_or_else(|| "none was made".to_owned())
-    }
-
-    async fn inject(&self, fault: CellFault) -> Injection {
-        let put = Match::operation("PutItem");
-        let throttled =
-            r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"slower"}"#;
-        match fault {
-            CellFault::LoseAnswer => self.once(put, Action::DropAfter),
-            CellFault::Drop => self.once(put, Action::DropBefore),
-            CellFault::Throttle => self.once(put, Action::answer(400, throttled)),
-            CellFault::Hold => {
-                let (release, released) = channel();
-                *self.held.lock().unwrap() = Some(release);
-                let released = Mutex::new(released);
-                let wait = move |_: &test_support::Exchange| {
-                    let _ = released.lock().unwrap().recv();
-                };
-                self.once(put, Action::before(wait))
-            }
-            CellFault::Release => {
-                self.held.lock().unwrap().take();
-                // It has arrived when upstream has answered it.
-                let is_late =
-                    |put: &test_support::Exchange| put.fault == Some("hook before") && put.upstream.is_none();
-                while self.world.proxy.log_of(&put).iter().any(is_late) {
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-                Injection::Armed
-            }
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn dynamodb_cells_conform() {
-    let emulator = or_skip!(Emulator::shared());
-    let world = World::new(emulator);
-    // A held back request is given up after this long.
-    let text = deployment("").replace("\"60s\"", "\"10s\"");
-    let connected = world.connect(&text).await;
-    connected.init(false).await.unwrap();
-    let second = world.connect(&text).await.cells.clone();
-    let bench = Bench { second: Some(second), ..Bench::new(world, connected.cells.clone()) };
-    let report = cells::suite(Arc::new(bench), &RunId::new("run").unwrap()).await;
-    report.assert_passed_with_skips(&[]);
 }
 
 #[async_trait]

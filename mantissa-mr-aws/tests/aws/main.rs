@@ -7,6 +7,7 @@ mod errors;
 mod late;
 mod late_streams;
 mod router;
+mod s3_cells;
 mod scaler;
 mod store;
 mod unfinished;
