@@ -15,6 +15,7 @@ use mantissa_mr_core::problem::{Problem, Problems};
 use mantissa_mr_core::store::ReplicatedStore;
 use mantissa_mr_core::traffic::TrafficRouter;
 
+use crate::bucket::{self, S3Bucket};
 use crate::cell::DynamoDbCells;
 use crate::cell::s3::{self, S3Cells, S3CellsSettings};
 use crate::check::TableCheck;
@@ -28,8 +29,10 @@ use crate::store::{self, GlobalTable, GlobalTableSettings};
 pub const WITNESS: &str = "dynamodb";
 /// Another kind of the witness: [`S3Cells`].
 pub const WITNESS_S3: &str = "s3";
-/// The kind of a store: [`GlobalTable`].
+/// A kind of a store: [`GlobalTable`].
 pub const STORE: &str = "dynamodb-global-table";
+/// Another kind of a store: [`S3Bucket`].
+pub const STORE_S3: &str = "s3-bucket";
 /// The kind of a router: [`Route53Failover`].
 pub const ROUTER: &str = "route53-failover";
 /// The kind of a scaler: [`LambdaScaler`](crate::scaler::LambdaScaler).
@@ -200,17 +203,18 @@ struct Making {
 impl Making {
     fn group(&mut self, group: &GroupSpec) {
         for (list, resource) in group.resources() {
-            let kind = match list {
-                "stores" => STORE,
-                "routers" => ROUTER,
-                "scalers" => SCALER,
-                _ => CHECK,
+            let kinds: &[&str] = match list {
+                "stores" => &[STORE, STORE_S3],
+                "routers" => &[ROUTER],
+                "scalers" => &[SCALER],
+                _ => &[CHECK],
             };
             let field = format!("groups.{}.{list}.{}.kind", group.name, resource.name);
-            if refuse_unknown_kind(&field, &resource.kind, &[kind], &mut self.problems) {
+            if refuse_unknown_kind(&field, &resource.kind, kinds, &mut self.problems) {
                 continue;
             }
             match list {
+                "stores" if resource.kind == STORE_S3 => self.bucket(&group.name, resource),
                 "stores" => self.store(&group.name, resource),
                 "routers" => self.router(&group.name, resource),
                 "scalers" => self.scaler(&group.name, resource),
@@ -232,6 +236,12 @@ impl Making {
         // One look at a table must fit into a call, so a call does no more than half of what it may.
         let table = GlobalTable::new(self.clients.clone(), self.regions.clone(), settings, self.deadline / 2);
         self.stores.insert(store.name.clone(), Arc::new(table));
+    }
+
+    fn bucket(&mut self, group: &GroupName, store: &ResourceSpec) {
+        let settings = bucket::read(group, store, &self.regions, &mut self.problems);
+        let made = S3Bucket::new(self.clients.clone(), self.regions.clone(), settings, self.deadline / 2);
+        self.stores.insert(store.name.clone(), Arc::new(made));
     }
 
     fn router(&mut self, group: &GroupName, router: &ResourceSpec) {
@@ -256,7 +266,7 @@ impl Making {
         self.checks.insert(check.name.clone(), Arc::new(TableCheck::new(self.clients.clone(), table)));
     }
 
-    /// Only routers have settings for each region.
+    /// Only routers and buckets have settings for each region.
     fn refuse_region_settings(&mut self, group: &GroupName, list: &str, resource: &ResourceSpec) {
         for region in resource.regions.keys() {
             self.problems.extend(Reader::region(group, list, resource, region).finish());

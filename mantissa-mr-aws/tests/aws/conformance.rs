@@ -16,13 +16,13 @@ use mantissa_mr_core::conformance::stores::{self, StoreFault, StoreFixture};
 use mantissa_mr_core::conformance::{Fixture, Injection, RunId};
 use mantissa_mr_core::ledger::Epoch;
 use mantissa_mr_core::name::Region;
-use mantissa_mr_core::store::{Key, ReplicatedStore};
+use mantissa_mr_core::store::{Key, LateWrites, ReplicatedStore};
 use mantissa_mr_core::traffic::TrafficRouter;
 use test_support::{Action, Emulator, Match, RuleId, or_skip};
 
 use crate::router::Setup;
 use crate::world::{EAST, WEST, World, deployment, region, resource};
-use crate::{scaler, store};
+use crate::{bucket, scaler, store};
 
 mod cells;
 
@@ -109,9 +109,9 @@ impl StoreFixture for Bench<dyn ReplicatedStore> {
         format!(r#"{{"filler":{{"S":"{filler}"}},"number":{{"N":"{number}"}}}}"#).into_bytes()
     }
 
-    /// A page has at most 1 MB.
+    /// A page of a table has at most 1 MB, and one of a bucket 200 keys.
     fn items_for_two_pages(&self) -> Result<usize, String> {
-        Ok(40)
+        Ok(if self.subject.capabilities().late_writes == LateWrites::Unseen { 210 } else { 40 })
     }
 
     async fn inject(&self, fault: StoreFault) -> Injection {
@@ -122,7 +122,11 @@ impl StoreFixture for Bench<dyn ReplicatedStore> {
             StoreFault::CutOff(region) => self.cut_off(&region),
             StoreFault::Heal(region) => self.heal(region.as_str()),
             StoreFault::LoseAnswer(region) => {
-                self.once(Match::operation("PutItem").region(region.as_str()), Action::DropAfter)
+                // Of a table, or of a bucket.
+                let put = Match::any()
+                    .region(region.as_str())
+                    .only(|put| put.operation == "PutItem" || put.operation.starts_with("PUT /"));
+                self.once(put, Action::DropAfter)
             }
         }
     }
@@ -137,6 +141,24 @@ async fn global_tables_conform() {
     let report = stores::suite(Arc::new(Bench::new(world, table)), &RunId::new("run").unwrap()).await;
     report.assert_passed_with_skips(&[
         "an_older_epoch_is_refused",
+        "what_replication_holds_back_is_not_drained",
+        "a_fence_keeps_writers_out_and_spares_replication",
+        "a_planned_promotion_moves_the_writer_and_can_be_repeated",
+        "a_forced_promotion_needs_nothing_of_the_region_that_is_left",
+    ]);
+}
+
+/// What is skipped for the injection is in `bucket::what_never_replicates_is_told_and_not_proven`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s3_buckets_conform() {
+    let emulator = or_skip!(Emulator::shared());
+    let world = World::new(emulator);
+    let store = bucket::replicated(&world, ", canary = true").await;
+    let report = stores::suite(Arc::new(Bench::new(world, store)), &RunId::new("run").unwrap()).await;
+    report.assert_passed_with_skips(&[
+        "an_older_epoch_is_refused",
+        "what_a_late_write_overwrote_is_put_back",
+        "what_was_written_since_is_left_alone",
         "what_replication_holds_back_is_not_drained",
         "a_fence_keeps_writers_out_and_spares_replication",
         "a_planned_promotion_moves_the_writer_and_can_be_repeated",

@@ -1,5 +1,6 @@
 //! Everything against the emulator, through a proxy that keeps a log and injects faults.
 
+mod bucket;
 mod cell;
 mod conformance;
 mod connect;

@@ -46,7 +46,7 @@ async fn cells(world: &World) -> Connected {
     connected
 }
 
-async fn create(world: &World, region: &str, bucket: &str) {
+pub(crate) async fn create(world: &World, region: &str, bucket: &str) {
     let constraint = BucketLocationConstraint::from(region);
     let elsewhere = CreateBucketConfiguration::builder().location_constraint(constraint).build();
     let elsewhere = (region != EAST).then_some(elsewhere);
