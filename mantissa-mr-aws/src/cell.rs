@@ -1,4 +1,4 @@
-//! The ledger's cells in a DynamoDB table.
+//! The ledger's cells in a DynamoDB table; in an S3 bucket: [`s3`].
 //!
 //! One item per cell: `pk` (its name), `value`, and `version`, a number that grows with every write followed by random
 //! digits. A write is one conditional `PutItem`, sent once. Where the answer is a failed condition, the service returns
@@ -37,6 +37,7 @@ use tokio::sync::OnceCell;
 use crate::error::ApiCall;
 use crate::table;
 
+pub mod s3;
 mod ways;
 
 pub(crate) use ways::Way;

@@ -15,6 +15,8 @@ use mantissa_mr_core::problem::{Problem, Problems};
 use mantissa_mr_core::store::ReplicatedStore;
 use mantissa_mr_core::traffic::TrafficRouter;
 
+use crate::bucket::{self, S3Bucket};
+use crate::cell::s3::{self, S3Cells, S3CellsSettings};
 use crate::cell::{DynamoDbCells, Way};
 use crate::check::TableCheck;
 use crate::clients::Clients;
@@ -23,10 +25,14 @@ use crate::scaler;
 use crate::settings::{Reader, nearest};
 use crate::store::{self, GlobalTable, GlobalTableSettings};
 
-/// The kind of the witness: [`DynamoDbCells`].
+/// A kind of the witness: [`DynamoDbCells`].
 pub const WITNESS: &str = "dynamodb";
-/// The kind of a store: [`GlobalTable`].
+/// Another kind of the witness: [`S3Cells`].
+pub const WITNESS_S3: &str = "s3";
+/// A kind of a store: [`GlobalTable`].
 pub const STORE: &str = "dynamodb-global-table";
+/// Another kind of a store: [`S3Bucket`].
+pub const STORE_S3: &str = "s3-bucket";
 /// The kind of a router: [`Route53Failover`].
 pub const ROUTER: &str = "route53-failover";
 /// The kind of a scaler: [`LambdaScaler`](crate::scaler::LambdaScaler).
@@ -47,7 +53,7 @@ pub struct Connected {
     pub scalers: BTreeMap<ResourceName, Arc<dyn ComputeScaler>>,
     /// The checks, by name.
     pub checks: BTreeMap<ResourceName, Arc<dyn Check>>,
-    ledger: Arc<DynamoDbCells>,
+    ledger: Ledger,
     failovers: BTreeMap<ResourceName, Arc<Route53Failover>>,
 }
 
@@ -62,7 +68,7 @@ impl Connected {
         backend
     }
 
-    /// Makes what must be there before the first move: the ledger's table, and each router's switches. Returns what was
+    /// Makes what must be there before the first move: the ledger's table or bucket, and each router's switches. Returns what was
     /// done, or would be. It can be repeated at any time; what is there is looked at and left alone.
     ///
     /// Replication is set up by [`ReplicatedStore::ensure_replicated`].
@@ -70,12 +76,28 @@ impl Connected {
     /// # Errors
     /// The first one met; what was done before it stays done.
     pub async fn init(&self, dry_run: bool) -> mantissa_mr_core::error::Result<Vec<String>> {
-        let mut done = self.ledger.init(dry_run).await?;
+        let mut done = match &self.ledger {
+            Ledger::DynamoDb(cells) => cells.init(dry_run).await?,
+            Ledger::S3(cells) => cells.init(dry_run).await?,
+        };
         for router in self.failovers.values() {
             done.extend(router.prepare(dry_run).await?);
         }
         Ok(done)
     }
+}
+
+/// The ledger's cells, by kind.
+#[derive(Clone, Debug)]
+enum Ledger {
+    DynamoDb(Arc<DynamoDbCells>),
+    S3(Arc<S3Cells>),
+}
+
+/// What the witness's settings say.
+enum LedgerSettings {
+    Table(String),
+    Bucket(S3CellsSettings),
 }
 
 /// Makes what serves a deployment on AWS. Nothing is sent yet: clients connect when they are first used.
@@ -129,28 +151,37 @@ fn preferred_first(deployment: &Deployment) -> Vec<Region> {
     std::iter::once(preferred).chain(others).cloned().collect()
 }
 
-fn read_witness(witness: &WitnessSpec, problems: &mut Vec<Problem>) -> Option<(Region, String)> {
-    refuse_unknown_kind("witness.kind", &witness.kind, WITNESS, problems);
+fn read_witness(witness: &WitnessSpec, problems: &mut Vec<Problem>) -> Option<(Region, LedgerSettings)> {
+    refuse_unknown_kind("witness.kind", &witness.kind, &[WITNESS, WITNESS_S3], problems);
     let place = "`witness.settings`".to_owned();
     let mut reader = Reader::new(Some(&witness.settings), "witness.settings".to_owned(), place);
-    let table = reader.text("table", "the name of the ledger's own table");
+    let settings = if witness.kind == WITNESS_S3 {
+        LedgerSettings::Bucket(s3::read(&mut reader))
+    } else {
+        LedgerSettings::Table(reader.text("table", "the name of the ledger's own table"))
+    };
     problems.extend(reader.finish());
     if witness.region.is_none() {
         let advice =
             "add `region = \"...\"` to `witness` in the overlay: a region that the deployment does not use";
         problems.push(Problem::new("witness.region", "is missing").with_advice(advice));
     }
-    witness.region.clone().map(|region| (region, table))
+    witness.region.clone().map(|region| (region, settings))
 }
 
-/// Says whether the kind is the one that is served here.
-fn refuse_unknown_kind(field: &str, kind: &str, served: &'static str, problems: &mut Vec<Problem>) -> bool {
-    if kind == served {
+/// Says whether the kind is none of those that are served here.
+fn refuse_unknown_kind(
+    field: &str,
+    kind: &str,
+    served: &[&'static str],
+    problems: &mut Vec<Problem>,
+) -> bool {
+    if served.contains(&kind) {
         return false;
     }
-    let advice = match nearest(kind, &[served]) {
+    let advice = match nearest(kind, served) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("this crate serves `{served}`"),
+        None => format!("this crate serves `{}`", served.join("` and `")),
     };
     problems
         .push(Problem::new(field, format!("`{kind}` is not a kind of mantissa-mr-aws")).with_advice(advice));
@@ -172,17 +203,18 @@ struct Making {
 impl Making {
     fn group(&mut self, group: &GroupSpec) {
         for (list, resource) in group.resources() {
-            let kind = match list {
-                "stores" => STORE,
-                "routers" => ROUTER,
-                "scalers" => SCALER,
-                _ => CHECK,
+            let kinds: &[&str] = match list {
+                "stores" => &[STORE, STORE_S3],
+                "routers" => &[ROUTER],
+                "scalers" => &[SCALER],
+                _ => &[CHECK],
             };
             let field = format!("groups.{}.{list}.{}.kind", group.name, resource.name);
-            if refuse_unknown_kind(&field, &resource.kind, kind, &mut self.problems) {
+            if refuse_unknown_kind(&field, &resource.kind, kinds, &mut self.problems) {
                 continue;
             }
             match list {
+                "stores" if resource.kind == STORE_S3 => self.bucket(&group.name, resource),
                 "stores" => self.store(&group.name, resource),
                 "routers" => self.router(&group.name, resource),
                 "scalers" => self.scaler(&group.name, resource),
@@ -204,6 +236,12 @@ impl Making {
         // One look at a table must fit into a call, so a call does no more than half of what it may.
         let table = GlobalTable::new(self.clients.clone(), self.regions.clone(), settings, self.deadline / 2);
         self.stores.insert(store.name.clone(), Arc::new(table));
+    }
+
+    fn bucket(&mut self, group: &GroupName, store: &ResourceSpec) {
+        let settings = bucket::read(group, store, &self.regions, &mut self.problems);
+        let made = S3Bucket::new(self.clients.clone(), self.regions.clone(), settings, self.deadline / 2);
+        self.stores.insert(store.name.clone(), Arc::new(made));
     }
 
     fn router(&mut self, group: &GroupName, router: &ResourceSpec) {
@@ -228,31 +266,44 @@ impl Making {
         self.checks.insert(check.name.clone(), Arc::new(TableCheck::new(self.clients.clone(), table)));
     }
 
-    /// Only routers have settings for each region.
+    /// Only routers and buckets have settings for each region.
     fn refuse_region_settings(&mut self, group: &GroupName, list: &str, resource: &ResourceSpec) {
         for region in resource.regions.keys() {
             self.problems.extend(Reader::region(group, list, resource, region).finish());
         }
     }
 
-    fn finish(self, witness: Option<(Region, String)>) -> Result<Connected, Problems> {
+    fn finish(self, witness: Option<(Region, LedgerSettings)>) -> Result<Connected, Problems> {
         Problems::check(self.problems)?;
-        let cells = witness.and_then(|(region, table)| {
-            let way = |region: &Region| {
-                let client = self.clients.region(region)?.dynamodb.clone();
-                Some(Way { region: region.clone(), client })
-            };
-            let others = self.regions.iter().filter_map(way).collect();
-            Some(Arc::new(DynamoDbCells::new(way(&region)?, others, table)))
+        let way = |region: &Region| {
+            let client = self.clients.region(region)?.dynamodb.clone();
+            Some(Way { region: region.clone(), client })
+        };
+        let ledger = witness.and_then(|(region, settings)| {
+            let clients = self.clients.region(&region)?;
+            Some(match settings {
+                LedgerSettings::Table(table) => {
+                    let others = self.regions.iter().filter_map(way).collect();
+                    Ledger::DynamoDb(Arc::new(DynamoDbCells::new(way(&region)?, others, table)))
+                }
+                LedgerSettings::Bucket(settings) => {
+                    let cells = S3Cells::new(clients.s3.clone(), region, settings, self.deadline);
+                    Ledger::S3(Arc::new(cells))
+                }
+            })
         });
         // Without a witness there was a problem.
-        let ledger = cells.ok_or_else(|| Problem::new("witness.region", "is missing"))?;
+        let ledger = ledger.ok_or_else(|| Problem::new("witness.region", "is missing"))?;
+        let cells: Arc<dyn CellStore> = match &ledger {
+            Ledger::DynamoDb(cells) => cells.clone(),
+            Ledger::S3(cells) => cells.clone(),
+        };
         let routers = self.routers.iter().map(|(name, router)| {
             let router: Arc<dyn TrafficRouter> = router.clone();
             (name.clone(), router)
         });
         Ok(Connected {
-            cells: ledger.clone(),
+            cells,
             stores: self.stores,
             routers: routers.collect(),
             scalers: self.scalers,

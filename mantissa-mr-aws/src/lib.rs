@@ -6,12 +6,14 @@
 //! | in the deployment | kind | what it is | its settings |
 //! | --- | --- | --- | --- |
 //! | `witness` | `dynamodb` | [`cell::DynamoDbCells`]: the ledger in a DynamoDB table of a third region, at best one with multi-Region strong consistency (see [`cell`]) | `table` |
+//! | `witness` | `s3` | [`cell::s3::S3Cells`]: the ledger in an S3 bucket of a third region, by conditional writes | see [`cell::s3`](cell::s3#settings) |
 //! | a store | `dynamodb-global-table` | [`store::GlobalTable`]: tables with any primary key | see [`store#settings`](store#settings) |
+//! | a store | `s3-bucket` | [`bucket::S3Bucket`]: a bucket in each region, which replicate to one another | see [`bucket#settings`](bucket#settings) |
 //! | a router | `route53-failover` | [`router::Route53Failover`]: a PRIMARY and a SECONDARY record | see [`router`] |
 //! | a scaler | `lambda` | [`scaler::LambdaScaler`]: reserved concurrency and memory | see [`scaler`] |
 //! | a check | `dynamodb-table` | [`check::TableCheck`]: a table takes reads and writes | `table` |
 //!
-//! That is all there is today. There is nothing yet for S3 as a store, weighted or latency records, schedules, alarms,
+//! That is all there is today. There is nothing yet for weighted or latency records, schedules, alarms,
 //! fences at a store, or any partition but `aws` (no China, no GovCloud).
 //!
 //! # What services keep to
@@ -76,6 +78,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bucket;
 pub mod cell;
 pub mod check;
 mod clients;
@@ -87,4 +90,4 @@ mod settings;
 pub mod store;
 mod table;
 
-pub use connect::{CHECK, Connected, ROUTER, SCALER, STORE, WITNESS, connect};
+pub use connect::{CHECK, Connected, ROUTER, SCALER, STORE, STORE_S3, WITNESS, WITNESS_S3, connect};

@@ -75,6 +75,7 @@ mod replicas;
 mod scan;
 mod setup;
 
+pub(crate) use canary::{Sighting, worst};
 pub use condition::ATTRIBUTES_MAX;
 pub use item::EPOCH;
 

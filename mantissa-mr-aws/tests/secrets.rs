@@ -49,6 +49,10 @@ kind = "dynamodb-table"
 settings = { table = "state" }
 "#;
 
+/// Each kind of witness.
+const TABLE: &str = r#"kind = "dynamodb", region = "us-east-2", settings = { table = "ledger" }"#;
+const BUCKET: &str = r#"kind = "s3", region = "us-east-2", settings = { bucket = "ledger" }"#;
+
 const KEY: &str = "the-secret-access-key";
 const SESSION: &str = "the-session-token";
 const CONTENT: &str = "what-a-customer-stored";
@@ -82,8 +86,10 @@ impl MakeWriter<'_> for Log {
 }
 
 /// Does a little of everything against an endpoint at which nobody listens. Gives all that came of it.
-async fn everything() -> String {
-    let spec: DeploymentSpec = toml::from_str(DEPLOYMENT).unwrap();
+async fn everything(witness: &str) -> String {
+    let text = DEPLOYMENT.replace(TABLE, witness);
+    assert!(text.contains(witness));
+    let spec: DeploymentSpec = toml::from_str(&text).unwrap();
     let credentials = Credentials::new("AKIDEXAMPLE", KEY, Some(SESSION.to_owned()), None, "test");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -122,10 +128,10 @@ async fn neither_credentials_nor_content_are_told_or_logged_where_no_endpoint_an
         .with_writer(log.clone())
         .finish();
     let listening = tracing::subscriber::set_default(subscriber);
-    let told = everything().await;
+    let told = everything(TABLE).await + &everything(BUCKET).await;
     drop(listening);
     let logged = log.text();
-    assert!(told.matches("no connection").count() >= 6, "{told}");
+    assert!(told.matches("no connection").count() >= 12, "{told}");
     for secret in [KEY, SESSION, CONTENT] {
         assert!(!told.contains(secret), "{secret} in: {told}");
         let line = logged.lines().find(|line| line.contains(secret));

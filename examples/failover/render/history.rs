@@ -39,7 +39,7 @@ fn event(event: &Event) -> String {
         Event::TookOver => "took the lease over".into(),
         Event::Began { execution, why, .. } => format!("BEGAN {execution} ({why})"),
         Event::Intended { step, attempt: 1, .. } => format!("calls for {step}"),
-        Event::Intended { step, attempt, deadline } => {
+        Event::Intended { step, attempt, deadline, .. } => {
             format!("calls for {step}, attempt {attempt}, within {}", span(*deadline))
         }
         Event::Done { step, how } => format!("done {step}: {how}"),

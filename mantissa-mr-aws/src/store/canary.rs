@@ -37,11 +37,11 @@ pub(super) fn is_canary(key: &Key) -> bool {
 
 /// What one region holds of another's canary.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Sighting {
+pub(crate) struct Sighting {
     /// How old the newest change that arrived is.
-    lag: Duration,
+    pub(crate) lag: Duration,
     /// When that change was made.
-    watermark: Timestamp,
+    pub(crate) watermark: Timestamp,
 }
 
 /// Each reader's sighting of one source, or why there is none.
@@ -161,7 +161,7 @@ fn millis(at: Timestamp) -> i64 {
 }
 
 /// The largest lag and the oldest watermark; unknown if one of them is.
-fn worst<'a>(
+pub(crate) fn worst<'a>(
     sightings: impl Iterator<Item = (&'a Region, &'a Result<Sighting, String>)>,
 ) -> (Lag, Option<Timestamp>) {
     let mut worst: Option<Sighting> = None;

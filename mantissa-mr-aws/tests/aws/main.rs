@@ -1,5 +1,6 @@
 //! Everything against the emulator, through a proxy that keeps a log and injects faults.
 
+mod bucket;
 mod cell;
 mod conformance;
 mod connect;
@@ -7,6 +8,7 @@ mod errors;
 mod late;
 mod late_streams;
 mod router;
+mod s3_cells;
 mod scaler;
 mod store;
 mod unfinished;

@@ -129,8 +129,11 @@ impl Controller {
         let waits = plan.supersedes.is_some() && !self.may_supersede();
         let waited =
             self.pending.begin.as_mut().is_some_and(|begin| std::mem::replace(&mut begin.waits, waits));
+        if waits && !waited {
+            self.tell_of_waiting(plan);
+        }
         if waits {
-            return if waited { () } else { self.tell_of_waiting(plan) };
+            return;
         }
         let Some(journal_from) = self.journal.head().cloned() else { return };
         let hash = plan.hash();
