@@ -25,7 +25,9 @@ use crate::notify::{Notice, Severity};
 use crate::plan::{Plan, PlanHash};
 use crate::report::Report;
 use crate::state::{State, Trigger};
+use crate::traffic::Weights;
 
+mod at_rest;
 mod begin;
 mod carry;
 mod journal;
@@ -208,9 +210,9 @@ pub struct Controller {
     /// The planned move that was given up last, and since when that is known here.
     given_up: Option<(ExecutionId, Moment)>,
     /// Routers that send clients where nobody serves.
-    misrouted: BTreeMap<ResourceName, misrouted::Seen>,
+    misrouted: at_rest::Differences<Weights>,
     /// Stores whose writer is not the region that serves.
-    misplaced: BTreeMap<ResourceName, misplaced::Seen>,
+    misplaced: at_rest::Differences<String>,
     ending: Option<Ending>,
     handed_back: bool,
     /// A slot of the journal and its term, for which this actor gave way: the ledger must have given that term.
@@ -264,8 +266,8 @@ impl Controller {
             refused: None,
             refused_at: None,
             given_up: None,
-            misrouted: BTreeMap::new(),
-            misplaced: BTreeMap::new(),
+            misrouted: at_rest::Differences::default(),
+            misplaced: at_rest::Differences::default(),
             ending: None,
             handed_back: false,
             overtaken: None,

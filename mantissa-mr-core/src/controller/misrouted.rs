@@ -1,57 +1,32 @@
 //! Between moves: whether clients are sent where the ledger says that somebody serves. Terraform, or a person, may put an older
-//! routing back; people are told once for each change, and nothing is shifted by itself, which would be a fight.
+//! routing back; people are told, and nothing is shifted by itself, which would be a fight.
 
-use super::{Controller, Happening};
+use super::Controller;
+use super::at_rest::News;
 use crate::ledger::Ledger;
 use crate::name::{Region, ResourceName};
 use crate::notify::Severity;
 use crate::traffic::Weights;
 
-/// A routing that is not as the ledger says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Seen {
-    weights: Weights,
-    told: bool,
-}
-
 impl Controller {
-    /// Judges what was just seen of a router. One look may be older than the end of a move: it takes two.
+    /// Judges what was just seen of a router. Another wrong routing is another change.
     pub(super) fn judge_routing(&mut self, router: &ResourceName) {
-        let Some(ledger) = self.view.ledger().filter(|_| self.role.leading().is_some()) else {
-            // Whoever acts next looks anew, and tells people again.
-            return self.misrouted.clear();
-        };
-        // A move sees to the routing itself.
-        if ledger.execution.is_some() || self.view.stale() {
-            return self.misrouted.clear();
-        }
+        let Some(ledger) = self.ledger_at_rest() else { return self.misrouted.forget() };
         // What could not be seen now says nothing new.
         let seen = self.facts.routings.get(router).filter(|seen| seen.at == self.moment());
-        let Some(weights) = seen.map(|seen| seen.value.weights.clone()) else { return };
-        match (wrong(ledger, &weights), self.misrouted.get(router).cloned()) {
-            (Some(what), Some(seen)) if seen.weights == weights => {
-                self.misrouted.insert(router.clone(), Seen { weights, told: true });
-                if !seen.told {
-                    self.tell_of_routing(format!(
-                        "the routing of {router} is not as the ledger says: {what}; somebody else changed it (Terraform?), \
-                         and nothing changes it back by itself"
-                    ));
-                }
-            }
-            (Some(_), _) => _ = self.misrouted.insert(router.clone(), Seen { weights, told: false }),
-            (None, Some(seen)) => {
-                self.misrouted.remove(router);
-                if seen.told {
-                    self.tell_of_routing(format!("the routing of {router} is as the ledger says again"));
-                }
-            }
-            (None, None) => {}
-        }
-    }
-
-    fn tell_of_routing(&mut self, text: String) {
-        self.tell(Happening::Trouble(text.clone()));
-        self.notify(Severity::Warning, text);
+        let Some(weights) = seen.map(|seen| &seen.value.weights) else { return };
+        let what = wrong(ledger, weights);
+        let found = what.is_some().then(|| weights.clone());
+        let text = match self.misrouted.saw(router, found) {
+            Some(News::Wrong) => format!(
+                "the routing of {router} is not as the ledger says: {}; somebody else changed it (Terraform?), \
+                 and nothing changes it back by itself",
+                what.unwrap_or_default()
+            ),
+            Some(News::RightAgain) => format!("the routing of {router} is as the ledger says again"),
+            None => return,
+        };
+        self.tell_at_rest(Severity::Warning, text);
     }
 }
 

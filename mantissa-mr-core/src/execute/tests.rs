@@ -339,9 +339,8 @@ fn a_move_is_given_up_only_when_no_call_of_another_actor_can_land() {
         plan.steps.iter().find(|step| matches!(step.action, Action::Fence { .. })).unwrap().id.clone();
     let event = Event::Intended { step: fence, attempt: 1, deadline: Duration::from_secs(15), lands: None };
     let (records, now) = ([Record { at: fixture.now.wall, event }], fixture.now.moment);
-    let read = fixture.now;
     let id = ExecutionId::new("failover-1").unwrap();
-    let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, read);
+    let mut execution = Execution::resumed(id, Arc::new(plan), Epoch(2), terms(), &records, fixture.now);
     execution.abort("a person wants it").unwrap();
     // The fence that is to be taken back may be on its way yet: it would stand, at a region that serves again.
     let over = now + RateMargin::default().wait_for(Duration::from_secs(15));
